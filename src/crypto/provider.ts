@@ -32,8 +32,10 @@ export const SIGNATURE_BYTES = 64;
 /** One keyed AEAD. The nonce is Noise's 64-bit counter; the suite decides how it lies in the 96-bit nonce. */
 export interface Aead {
   /**
-   * Writes ciphertext and tag, `plaintext.length + TAG_BYTES` bytes, to `out` at `offset`.
+   * Writes ciphertext and tag, `plaintext.length + TAG_BYTES` bytes, to `out` at `offset`, where there
+   * must be room for them. The plaintext may lie in `out` itself.
    * @param nonce integer in 0..2^53-1.
+   * @throws Fault `crypto.nonce-exhausted` for any other nonce; nothing is written then.
    */
   sealInto(
     nonce: number,
@@ -48,6 +50,11 @@ export interface Aead {
    * @throws Fault `channel.tampered` when the tag does not fit; no plaintext is released then.
    */
   open(nonce: number, associatedData: Uint8Array, sealed: Uint8Array): Uint8Array;
+  /**
+   * The key that follows this one, 32 bytes: REKEY(k) of Noise rev. 34 §4.2, the only use of nonce
+   * 2^64-1, which `sealInto` cannot name.
+   */
+  nextKey(): Uint8Array;
 }
 
 export interface CryptoProvider {
