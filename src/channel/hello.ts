@@ -1,0 +1,101 @@
+/**
+ * The payloads of the second and third handshake message, encrypted by Noise: who I am, what I allow,
+ * and which culvert I run. A list of fields, so that later versions can say more:
+ *
+ * ```
+ * +--------+-----------------+---------
+ * |  tag   | length (b.-e.)  | value
+ * +--------+-----------------+---------
+ * ```
+ *
+ * | tag  | value                                                                              |
+ * |------|------------------------------------------------------------------------------------|
+ * | 0x01 | attestation of the channel key (identity/attestation.ts)                            |
+ * | 0x02 | u32 streams at once, u32 window bytes of a new stream                              |
+ * | 0x03 | u64 ms since 1970 on the sender's clock                                            |
+ * | 0x04 | software and version, printable ASCII, at most 64 bytes                            |
+ *
+ * Tags 0x01..0x7f are critical: a reader that does not know one refuses. 0x80..0xff may be ignored.
+ */
+import { Fault } from "../base/fault.ts";
+import { readUint32, writeUint32 } from "./frame.ts";
+
+export interface Hello {
+  readonly attestation: Uint8Array;
+  readonly maxStreams: number;
+  readonly windowBytes: number;
+  readonly wallMs: number;
+  readonly software: string;
+}
+
+export const MAX_HELLO_BYTES = 8 * 1024;
+
+const tags = { attestation: 1, limits: 2, time: 3, software: 4 } as const;
+const LAST_CRITICAL = 0x7f;
+
+export function encodeHello(hello: Hello): Uint8Array {
+  const limits = new Uint8Array(8);
+  writeUint32(limits, 0, hello.maxStreams);
+  writeUint32(limits, 4, hello.windowBytes);
+  const time = new Uint8Array(8);
+  const wallMs = Math.max(0, Math.trunc(hello.wallMs));
+  writeUint32(time, 0, Math.floor(wallMs / 2 ** 32));
+  writeUint32(time, 4, wallMs % 2 ** 32);
+  const fields: [number, Uint8Array][] = [
+    [tags.attestation, hello.attestation],
+    [tags.limits, limits],
+    [tags.time, time],
+    [tags.software, new TextEncoder().encode(hello.software)],
+  ];
+  const bytes = new Uint8Array(fields.reduce((sum, [, value]) => sum + 3 + value.length, 0));
+  let at = 0;
+  for (const [tag, value] of fields) {
+    bytes.set([tag, value.length >>> 8, value.length & 0xff], at);
+    bytes.set(value, at + 3);
+    at += 3 + value.length;
+  }
+  return bytes;
+}
+
+/** @throws Fault `handshake.failed` for anything malformed, doubled, missing or out of range. */
+export function decodeHello(bytes: Uint8Array): Hello {
+  const fields = readFields(bytes);
+  const limits = fields.get(tags.limits);
+  const time = fields.get(tags.time);
+  const software = fields.get(tags.software);
+  const attestation = fields.get(tags.attestation);
+  if (!attestation || limits?.length !== 8 || time?.length !== 8 || !software)
+    throw malformed("a field is missing");
+  const maxStreams = readUint32(limits, 0);
+  const windowBytes = readUint32(limits, 4);
+  if (maxStreams < 1 || maxStreams > 65_536) throw malformed("streams");
+  if (windowBytes < 1024 || windowBytes > 16 * 1024 * 1024) throw malformed("window");
+  const wallMs = readUint32(time, 0) * 2 ** 32 + readUint32(time, 4);
+  if (!Number.isSafeInteger(wallMs)) throw malformed("time");
+  if (software.length > 64 || software.some((byte) => byte < 0x20 || byte > 0x7e))
+    throw malformed("software");
+  return { attestation, maxStreams, windowBytes, wallMs, software: String.fromCharCode(...software) };
+}
+
+function readFields(bytes: Uint8Array): Map<number, Uint8Array> {
+  if (bytes.length > MAX_HELLO_BYTES) throw malformed("length");
+  const fields = new Map<number, Uint8Array>();
+  let at = 0;
+  while (at < bytes.length) {
+    if (bytes.length - at < 3) throw malformed("cut short");
+    const tag = bytes[at]!;
+    const length = (bytes[at + 1]! << 8) | bytes[at + 2]!;
+    at += 3;
+    if (length > bytes.length - at) throw malformed("cut short");
+    if (fields.has(tag)) throw malformed("a field stands twice");
+    if (tag <= LAST_CRITICAL && !(Object.values(tags) as number[]).includes(tag))
+      throw malformed("an unknown field");
+    fields.set(tag, bytes.slice(at, at + length));
+    at += length;
+  }
+  return fields;
+}
+
+function malformed(what: string): Fault {
+  return new Fault("handshake.failed", `the peer's handshake payload is malformed: ${what}`);
+}

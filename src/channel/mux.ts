@@ -1,0 +1,312 @@
+/**
+ * The multiplexer: dispatches frames to streams, gathers frames from them fairly, and cuts off a peer
+ * that goes past a limit. It speaks plaintext frames; Session seals them.
+ */
+import { Fault } from "../base/fault.ts";
+import { MAX_HEAD_BYTES } from "./exchange.ts";
+import {
+  type CloseReason,
+  closeCodes,
+  closeReasonOf,
+  END,
+  type Frame,
+  type FrameWriter,
+  frameTypes,
+  readUint32,
+  uint16,
+  uint32,
+} from "./frame.ts";
+import { type ChannelLimits, MAX_QUEUED_CONTROL, NUISANCE_BURST, NUISANCE_PER_SECOND } from "./limits.ts";
+import { MuxStream, type StreamOwner } from "./mux-stream.ts";
+import { type ResetReason, resetCodes, type Stream, type StreamHandler } from "./stream.ts";
+
+export interface MuxEvents {
+  /** A peer's new stream: give it a handler. Must not throw. */
+  onStream(stream: Stream, head: Uint8Array): StreamHandler;
+  onGoAway(reason: CloseReason, backoffMs: number): void;
+  /** The peer ended the channel in good order. */
+  onClose(reason: CloseReason): void;
+  onWelcome(): void;
+  onPong(): void;
+  /** There is something to send now. */
+  onSendable(): void;
+}
+
+export interface MuxOptions {
+  readonly initiator: boolean;
+  readonly limits: ChannelLimits;
+  readonly peer: { readonly maxStreams: number; readonly windowBytes: number };
+  readonly events: MuxEvents;
+}
+
+const EMPTY = new Uint8Array(0);
+
+interface Control {
+  readonly type: number;
+  readonly streamId: number;
+  readonly payload: Uint8Array;
+}
+
+export class Mux implements StreamOwner {
+  readonly limits: ChannelLimits;
+  readonly #options: MuxOptions;
+  readonly #streams = new Map<number, MuxStream>();
+  #ready: MuxStream[] = [];
+  #control: Control[] = [];
+  #nextId: number;
+  #lastPeerId = 0;
+  #opened = 0;
+  #accepted = 0;
+  #growthLeft: number;
+  #nuisance = NUISANCE_BURST;
+  #nuisanceAtMs = 0;
+  #nowMs = 0;
+
+  constructor(options: MuxOptions) {
+    this.#options = options;
+    this.limits = options.limits;
+    // The initiator's streams are odd, the responder's even (RFC 9113 §5.1.1 does the same).
+    this.#nextId = options.initiator ? 1 : 2;
+    this.#growthLeft = options.limits.growthBytes;
+  }
+
+  get streamCount(): number {
+    return this.#streams.size;
+  }
+
+  get sendable(): boolean {
+    return this.#control.length > 0 || this.#ready.length > 0;
+  }
+
+  /** @throws Fault `stream.limit` when the peer takes no more for now. */
+  open(head: Uint8Array, handler: StreamHandler, first: { data?: Uint8Array; end?: boolean } = {}): Stream {
+    if (this.#opened >= this.#options.peer.maxStreams) {
+      throw new Fault(
+        "stream.limit",
+        `all ${this.#options.peer.maxStreams} streams of the channel are in use`,
+      );
+    }
+    const stream = new MuxStream({
+      id: this.#nextId,
+      opener: true,
+      owner: this,
+      handler,
+      sendCredit: this.#options.peer.windowBytes,
+    });
+    this.#nextId += 2;
+    this.#opened++;
+    this.#streams.set(stream.id, stream);
+    stream.sendHead(head, first);
+    return stream;
+  }
+
+  /** Queues a frame that concerns the channel itself. @throws Fault `channel.limit` when the peer reads nothing. */
+  control(type: number, payload: Uint8Array = EMPTY, streamId = 0): void {
+    if (this.#control.length >= MAX_QUEUED_CONTROL)
+      throw new Fault("channel.limit", "the peer does not read");
+    const idle = !this.sendable;
+    this.#control.push({ type, streamId, payload });
+    if (idle) this.#options.events.onSendable();
+  }
+
+  /** Fills one message; leaves the writer empty when there is nothing to send. */
+  fill(writer: FrameWriter): void {
+    let sent = 0;
+    for (const { type, streamId, payload } of this.#control) {
+      if (writer.room < payload.length) break;
+      writer.put(type, 0, streamId, payload);
+      sent++;
+    }
+    if (sent > 0) this.#control = this.#control.slice(sent);
+    // Round after round over the ready streams, a quantum each, until the message is full.
+    for (let before = -1; before !== writer.length && writer.room > 0; ) {
+      before = writer.length;
+      this.#fillRound(writer);
+    }
+  }
+
+  #fillRound(writer: FrameWriter): void {
+    const round = this.#ready;
+    this.#ready = [];
+    let at = 0;
+    for (; at < round.length && writer.room > 0; at++) {
+      const stream = round[at]!;
+      stream.queued = false;
+      if (stream.fill(writer)) this.ready(stream);
+    }
+    if (at < round.length) this.#ready = [...round.slice(at), ...this.#ready];
+  }
+
+  /**
+   * @param frame its payload is kept: the message it lies in must not be reused.
+   * @throws Fault `channel.protocol` or `channel.limit`: the channel must end.
+   */
+  handleFrame(frame: Frame, nowMs: number): void {
+    this.#nowMs = nowMs;
+    const { type, streamId, payload } = frame;
+    if (streamId === 0) return this.#handleControl(type, payload);
+    const end = (frame.flags & END) !== 0;
+    switch (type) {
+      case frameTypes.open:
+        return this.#handleOpen(streamId, payload, end);
+      case frameTypes.head:
+        checkHead(payload);
+        if (this.#isPeers(streamId)) throw new Fault("channel.protocol", "a reply head from the opener");
+        return this.#known(streamId)?.handleHead(payload, end);
+      case frameTypes.data:
+        return this.#known(streamId)?.handleData(payload, end);
+      case frameTypes.reset: {
+        this.#annoyed();
+        if (payload.length !== 2) throw wrongLength("RESET");
+        return this.#known(streamId)?.handleReset(resetFault((payload[0]! << 8) | payload[1]!));
+      }
+      case frameTypes.window: {
+        if (payload.length !== 4) throw wrongLength("WINDOW");
+        const bytes = readUint32(payload, 0);
+        if (bytes === 0) throw new Fault("channel.protocol", "credit of no bytes");
+        return this.#known(streamId)?.handleCredit(bytes);
+      }
+      default:
+        throw new Fault("channel.protocol", `a stream frame of unknown type ${type}`);
+    }
+  }
+
+  /** Every stream ends, unfinished. */
+  abandon(fault: Fault): void {
+    const streams = [...this.#streams.values()];
+    this.#streams.clear();
+    this.#ready = [];
+    this.#control = [];
+    for (const stream of streams) stream.abandon(fault);
+  }
+
+  // ---- StreamOwner -------------------------------------------------------------------------------
+
+  ready(stream: MuxStream): void {
+    if (stream.queued) return;
+    stream.queued = true;
+    const idle = !this.sendable;
+    this.#ready.push(stream);
+    if (idle) this.#options.events.onSendable();
+  }
+
+  sendCredit(stream: MuxStream, bytes: number): void {
+    this.control(frameTypes.window, uint32(bytes), stream.id);
+  }
+
+  sendReset(stream: MuxStream, reason: ResetReason): void {
+    this.control(frameTypes.reset, uint16(resetCodes[reason]), stream.id);
+  }
+
+  finished(stream: MuxStream): void {
+    if (!this.#streams.delete(stream.id)) return;
+    if (this.#isPeers(stream.id)) this.#accepted--;
+    else this.#opened--;
+  }
+
+  grow(bytes: number): number {
+    const granted = Math.max(0, Math.min(bytes, this.#growthLeft));
+    this.#growthLeft -= granted;
+    return granted;
+  }
+
+  shrink(bytes: number): void {
+    this.#growthLeft += bytes;
+  }
+
+  // ---- inside ------------------------------------------------------------------------------------
+
+  #handleControl(type: number, payload: Uint8Array): void {
+    const { events } = this.#options;
+    switch (type) {
+      case frameTypes.ping:
+        if (payload.length !== 8) throw wrongLength("PING");
+        this.#annoyed();
+        return this.control(frameTypes.pong, payload.slice());
+      case frameTypes.pong:
+        if (payload.length !== 8) throw wrongLength("PONG");
+        return events.onPong();
+      case frameTypes.goAway:
+        if (payload.length !== 6) throw wrongLength("GOAWAY");
+        return events.onGoAway(closeReasonOf((payload[0]! << 8) | payload[1]!), readUint32(payload, 2));
+      case frameTypes.close:
+        if (payload.length !== 2) throw wrongLength("CLOSE");
+        return events.onClose(closeReasonOf((payload[0]! << 8) | payload[1]!));
+      case frameTypes.welcome:
+        if (payload.length !== 0) throw wrongLength("WELCOME");
+        return events.onWelcome();
+      default:
+        throw new Fault("channel.protocol", `a channel frame of unknown type ${type}`);
+    }
+  }
+
+  #handleOpen(streamId: number, head: Uint8Array, end: boolean): void {
+    checkHead(head);
+    if (!this.#isPeers(streamId)) throw new Fault("channel.protocol", "a stream id of the wrong parity");
+    if (streamId <= this.#lastPeerId) throw new Fault("channel.protocol", "a stream id used before");
+    this.#lastPeerId = streamId;
+    if (this.#accepted >= this.limits.maxStreams) {
+      this.#annoyed();
+      return this.control(frameTypes.reset, uint16(resetCodes.refused), streamId);
+    }
+    const stream = new MuxStream({
+      id: streamId,
+      opener: false,
+      owner: this,
+      handler: untaken,
+      sendCredit: this.#options.peer.windowBytes,
+    });
+    this.#accepted++;
+    this.#streams.set(streamId, stream);
+    stream.handler = this.#options.events.onStream(stream, head);
+    if (end) stream.handleEnd();
+  }
+
+  /** A stream, or undefined for one that has ended here: what was on its way to it is of no use. */
+  #known(streamId: number): MuxStream | undefined {
+    const stream = this.#streams.get(streamId);
+    if (stream) return stream;
+    const everOpened = this.#isPeers(streamId) ? streamId <= this.#lastPeerId : streamId < this.#nextId;
+    if (!everOpened) throw new Fault("channel.protocol", "a frame for a stream that was never opened");
+    return undefined;
+  }
+
+  #isPeers(streamId: number): boolean {
+    return (streamId % 2 === 1) !== this.#options.initiator;
+  }
+
+  /** Resets, refused opens and pings drain a bucket that refills slowly; a flood of them ends the channel. */
+  #annoyed(): void {
+    const refill = ((this.#nowMs - this.#nuisanceAtMs) / 1000) * NUISANCE_PER_SECOND;
+    this.#nuisance = Math.min(NUISANCE_BURST, this.#nuisance + refill) - 1;
+    this.#nuisanceAtMs = this.#nowMs;
+    if (this.#nuisance < 0) throw new Fault("channel.limit", "too many resets, refused streams or pings");
+  }
+}
+
+const untaken: StreamHandler = { onData() {}, onEnd() {}, onReset() {} };
+
+function checkHead(head: Uint8Array): void {
+  if (head.length === 0 || head.length > MAX_HEAD_BYTES) throw wrongLength("head");
+}
+
+function wrongLength(what: string): Fault {
+  return new Fault("channel.protocol", `a ${what} of the wrong length`);
+}
+
+function resetFault(code: number): Fault {
+  return code === resetCodes.refused
+    ? new Fault("stream.refused", "the peer takes no more streams for now")
+    : new Fault("stream.reset", `the peer reset the stream (code ${code})`);
+}
+
+export function goAwayPayload(reason: CloseReason, backoffMs: number): Uint8Array {
+  const payload = new Uint8Array(6);
+  payload.set(uint16(closeCodes[reason]), 0);
+  payload.set(uint32(Math.min(backoffMs, 0xffffffff)), 2);
+  return payload;
+}
+
+export function closePayload(reason: CloseReason): Uint8Array {
+  return uint16(closeCodes[reason]);
+}

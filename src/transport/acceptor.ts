@@ -1,0 +1,144 @@
+/** Takes channels in: one session for each connection, with caps on how many may be half way or live. */
+import type { Fault } from "../base/fault.ts";
+import type { Log } from "../base/log.ts";
+import type { CloseReason } from "../channel/frame.ts";
+import type { Peer } from "../channel/handshake.ts";
+import type { SessionEvents, SessionOptions } from "../channel/session.ts";
+import { Link } from "./link.ts";
+import type { Ticker } from "./ticker.ts";
+import type { TcpAddress, Wire, WireHandler, WireListener, WireProvider } from "./wire.ts";
+
+export interface AcceptorOptions {
+  readonly addresses: readonly TcpAddress[];
+  readonly wires: WireProvider;
+  readonly ticker: Ticker;
+  readonly session: Pick<SessionOptions, "party" | "limits" | "suite" | "keepaliveMs" | "authorize">;
+  readonly onStream: SessionEvents["onStream"];
+  readonly log: Log;
+}
+
+/** Connections that have not finished their handshake, and connections in all. */
+const MAX_HALF_OPEN = 2_048;
+const MAX_LINKS = 20_000;
+/** A flood of refused connections is one line in so many milliseconds. */
+const REFUSAL_LOG_MS = 1_000;
+
+export class Acceptor {
+  readonly #options: AcceptorOptions;
+  readonly #links = new Set<Link>();
+  #listeners: WireListener[] = [];
+  #halfOpen = 0;
+  #refusals = 0;
+  #refusalLoggedAtMs = Number.NEGATIVE_INFINITY;
+  #accepted = 0;
+
+  constructor(options: AcceptorOptions) {
+    this.#options = options;
+  }
+
+  /** @throws Fault `transport.address-unusable`. */
+  async start(): Promise<void> {
+    for (const address of this.#options.addresses) {
+      this.#listeners.push(await this.#options.wires.listen(address, (wire) => this.#take(wire)));
+    }
+  }
+
+  get ports(): number[] {
+    return this.#listeners.map((listener) => listener.port);
+  }
+
+  /** Established channels. */
+  get links(): Link[] {
+    return [...this.#links].filter((link) => link.session.established);
+  }
+
+  get counts(): {
+    readonly live: number;
+    readonly halfOpen: number;
+    readonly accepted: number;
+    readonly refused: number;
+  } {
+    return {
+      live: this.#links.size - this.#halfOpen,
+      halfOpen: this.#halfOpen,
+      accepted: this.#accepted,
+      refused: this.#refusals,
+    };
+  }
+
+  /** Stops listening and asks every inlet to move elsewhere; requests under way may finish. */
+  drain(backoffMs: number): void {
+    for (const listener of this.#listeners) listener.stop();
+    for (const link of this.#links) link.session.goAway("draining", backoffMs);
+  }
+
+  get busy(): boolean {
+    for (const link of this.#links) if (link.session.streamCount > 0) return true;
+    return false;
+  }
+
+  close(reason: CloseReason): void {
+    for (const listener of this.#listeners) listener.stop();
+    for (const link of [...this.#links]) link.close(reason);
+  }
+
+  #take(wire: Wire): WireHandler {
+    if (this.#halfOpen >= MAX_HALF_OPEN || this.#links.size >= MAX_LINKS) {
+      this.#refused({ remote: wire.remote, reason: "too many connections" });
+      wire.destroy();
+      return { onData() {}, onWritable() {}, onClose() {} };
+    }
+    let pending = true;
+    const settled = (): void => {
+      if (pending) this.#halfOpen--;
+      pending = false;
+    };
+    this.#halfOpen++;
+    const link: Link = new Link(wire, {
+      ...this.#options.session,
+      initiator: false,
+      route: "",
+      events: {
+        onEstablished: (peer) => {
+          settled();
+          this.#established(link, peer);
+        },
+        onStream: this.#options.onStream,
+        onGoAway() {},
+        onClosed: (fault) => {
+          const established = !pending;
+          settled();
+          this.#closed(link, fault, established);
+        },
+        onSendable() {},
+      },
+    });
+    this.#links.add(link);
+    this.#options.ticker.add(link);
+    return link;
+  }
+
+  #established(link: Link, peer: Peer): void {
+    this.#accepted++;
+    this.#options.log.info("channel.established", {
+      peer: peer.identifier,
+      remote: link.remote,
+      software: peer.software,
+      clock_skew_ms: Math.round(peer.clockSkewMs),
+    });
+  }
+
+  #closed(link: Link, fault: Fault | undefined, established: boolean): void {
+    this.#links.delete(link);
+    if (!established) return this.#refused({ remote: link.remote, fault });
+    this.#options.log.info("channel.closed", { peer: link.peer?.identifier, remote: link.remote, fault });
+  }
+
+  #refused(fields: Record<string, unknown>): void {
+    this.#refusals++;
+    const nowMs = performance.now();
+    if (nowMs - this.#refusalLoggedAtMs < REFUSAL_LOG_MS) return;
+    this.#refusalLoggedAtMs = nowMs;
+    this.#options.log.warn("channel.refused", { ...fields, refused_in_all: this.#refusals });
+  }
+}

@@ -1,0 +1,255 @@
+/**
+ * Keeps one channel to an outlet up: dials the addresses in turn, backs off with full jitter, and
+ * replaces the channel before it is too old (make before break). Streams always open on the newest.
+ */
+import { type BackOff, fullJitterMs } from "../base/back-off.ts";
+import { Fault } from "../base/fault.ts";
+import type { Log } from "../base/log.ts";
+import type { CloseReason } from "../channel/frame.ts";
+import type { Peer } from "../channel/handshake.ts";
+import type { SessionOptions } from "../channel/session.ts";
+import type { Stream, StreamHandler, StreamOpener } from "../channel/stream.ts";
+import { Link } from "./link.ts";
+import type { Ticker } from "./ticker.ts";
+import type { TcpAddress, WireProvider } from "./wire.ts";
+
+export interface DialerOptions {
+  /** At least one; tried in turn. */
+  readonly addresses: readonly TcpAddress[];
+  readonly wires: WireProvider;
+  readonly ticker: Ticker;
+  readonly session: Pick<SessionOptions, "party" | "limits" | "suite" | "keepaliveMs" | "authorize">;
+  /** A channel older than this is replaced, in milliseconds. */
+  readonly maxAgeMs: number;
+  readonly log: Log;
+  /** A channel is up: the first one, or a replacement. */
+  readonly onUp?: (peer: Peer) => void;
+  readonly onDown?: () => void;
+}
+
+export interface DialerStatus {
+  readonly state: "up" | "connecting" | "stopped";
+  readonly remote?: string;
+  readonly peer?: Peer;
+  readonly upForMs?: number;
+  readonly streams: number;
+  readonly connects: number;
+  readonly lastFault?: { readonly code: string; readonly message: string };
+  readonly sentBytes: number;
+  readonly receivedBytes: number;
+}
+
+const BACK_OFF: BackOff = { firstMs: 1_000, maxMs: 30_000 };
+/** Old and new together: requests under way on a replaced channel get this long, in milliseconds. */
+const DRAIN_MS = 60_000;
+const DIAL_TIMEOUT_MS = 10_000;
+/** How long a caller is asked to stay away while there is no channel, in milliseconds. */
+const RETRY_AFTER_MS = 1_000;
+
+export class Dialer implements StreamOpener {
+  readonly #options: DialerOptions;
+  #current: Link | undefined;
+  #dialling: Link | "connecting" | undefined;
+  #cancelDial: (() => void) | undefined;
+  readonly #draining = new Set<Link>();
+  #next = 0;
+  #failures = 0;
+  #connects = 0;
+  #lastFault: Fault | undefined;
+  #retryTimer: ReturnType<typeof setTimeout> | undefined;
+  #ageTimer: ReturnType<typeof setTimeout> | undefined;
+  #stopped = false;
+  #pastBytes = { sent: 0, received: 0 };
+
+  constructor(options: DialerOptions) {
+    this.#options = options;
+  }
+
+  start(): void {
+    this.#dial();
+  }
+
+  get up(): boolean {
+    return this.#current !== undefined;
+  }
+
+  get peer(): Peer | undefined {
+    return this.#current?.peer;
+  }
+
+  openStream(head: Uint8Array, handler: StreamHandler, first?: { data?: Uint8Array; end?: boolean }): Stream {
+    if (!this.#current) {
+      const why = this.#lastFault ? `: ${this.#lastFault.message}` : "";
+      throw new Fault("tunnel.down", `no channel to the outlet${why}`, { retryAfterMs: RETRY_AFTER_MS });
+    }
+    return this.#current.session.openStream(head, handler, first);
+  }
+
+  status(): DialerStatus {
+    const link = this.#current;
+    const links = link ? [link, ...this.#draining] : [...this.#draining];
+    const fault = this.#lastFault;
+    return {
+      state: this.#stopped ? "stopped" : link ? "up" : "connecting",
+      ...(link ? { remote: link.remote, upForMs: Math.round(performance.now() - link.openedAtMs) } : {}),
+      ...(link?.peer ? { peer: link.peer } : {}),
+      ...(fault && !link ? { lastFault: { code: fault.code, message: fault.message } } : {}),
+      streams: links.reduce((sum, each) => sum + each.session.streamCount, 0),
+      connects: this.#connects,
+      sentBytes: links.reduce((sum, each) => sum + each.traffic.sentBytes, this.#pastBytes.sent),
+      receivedBytes: links.reduce((sum, each) => sum + each.traffic.receivedBytes, this.#pastBytes.received),
+    };
+  }
+
+  /** Ends every channel in good order. */
+  stop(): void {
+    this.#stopped = true;
+    clearTimeout(this.#retryTimer);
+    clearTimeout(this.#ageTimer);
+    this.#cancelDial?.();
+    if (this.#dialling instanceof Link) this.#dialling.close("normal");
+    this.#current?.close("normal");
+    for (const link of this.#draining) link.close("normal");
+  }
+
+  // ---- dialling ----------------------------------------------------------------------------------
+
+  #dial(): void {
+    if (this.#stopped || this.#dialling) return;
+    const address = this.#options.addresses[this.#next % this.#options.addresses.length]!;
+    this.#next++;
+    this.#dialling = "connecting";
+    let over = false;
+    const failed = (cause: unknown): void => {
+      if (over) return;
+      over = true;
+      clearTimeout(timer);
+      const place = `tcp://${address.host}:${address.port}`;
+      const why = cause instanceof Error ? cause.message : String(cause);
+      this.#dialFailed(new Fault("transport.unreachable", `cannot reach ${place}: ${why}`, { cause }));
+    };
+    const timer = setTimeout(() => {
+      cancel();
+      failed(new Error(`no answer within ${DIAL_TIMEOUT_MS / 1000} s`));
+    }, DIAL_TIMEOUT_MS);
+    const cancel = this.#options.wires.dial(
+      address,
+      (wire) => {
+        over = true;
+        clearTimeout(timer);
+        const link = this.#makeLink(wire);
+        if (this.#stopped) link.close("normal");
+        else this.#dialling = link;
+        return link;
+      },
+      failed,
+    );
+    this.#cancelDial = () => {
+      over = true;
+      clearTimeout(timer);
+      cancel();
+    };
+  }
+
+  #makeLink(wire: ConstructorParameters<typeof Link>[0]): Link {
+    const link: Link = new Link(wire, {
+      ...this.#options.session,
+      initiator: true,
+      route: "",
+      events: {
+        onEstablished: (peer) => this.#established(link, peer),
+        onStream: (stream) => {
+          stream.reset("refused");
+          return { onData() {}, onEnd() {}, onReset() {} };
+        },
+        onGoAway: (reason, backoffMs) => this.#goingAway(link, reason, backoffMs),
+        onClosed: (fault) => this.#closed(link, fault),
+        onSendable() {},
+      },
+    });
+    this.#options.ticker.add(link);
+    return link;
+  }
+
+  #dialFailed(fault: Fault): void {
+    this.#dialling = undefined;
+    this.#lastFault = fault;
+    this.#retry(fault);
+  }
+
+  #retry(fault: Fault, atLeastMs = 0): void {
+    if (this.#stopped) return;
+    this.#failures++;
+    const waitMs = atLeastMs + fullJitterMs(BACK_OFF, this.#failures, Math.random);
+    const report = this.#failures === 1 || fault.code === "handshake.unauthorized" ? "warn" : "info";
+    this.#options.log[report]("channel.retry", {
+      fault,
+      attempt: this.#failures,
+      wait_ms: Math.round(waitMs),
+    });
+    this.#dialAfter(waitMs);
+  }
+
+  #dialAfter(waitMs: number): void {
+    clearTimeout(this.#retryTimer);
+    this.#retryTimer = setTimeout(() => this.#dial(), waitMs);
+  }
+
+  // ---- the life of a channel ---------------------------------------------------------------------
+
+  #established(link: Link, peer: Peer): void {
+    this.#dialling = undefined;
+    this.#failures = 0;
+    this.#connects++;
+    this.#lastFault = undefined;
+    const previous = this.#current;
+    this.#current = link;
+    this.#options.log.info("channel.established", {
+      peer: peer.identifier,
+      remote: link.remote,
+      software: peer.software,
+      clock_skew_ms: Math.round(peer.clockSkewMs),
+    });
+    if (previous) this.#drain(previous);
+    clearTimeout(this.#ageTimer);
+    // Up to a tenth early: channels that came up together are not replaced together.
+    this.#ageTimer = setTimeout(() => this.#dial(), this.#options.maxAgeMs * (1 - Math.random() / 10));
+    this.#options.onUp?.(peer);
+  }
+
+  #goingAway(link: Link, reason: CloseReason, backoffMs: number): void {
+    if (link !== this.#current) return;
+    this.#options.log.info("channel.going-away", { reason, backoff_ms: backoffMs });
+    this.#current = undefined;
+    this.#drain(link);
+    this.#options.onDown?.();
+    this.#dialAfter(backoffMs + fullJitterMs(BACK_OFF, 1, Math.random));
+  }
+
+  #closed(link: Link, fault: Fault | undefined): void {
+    this.#pastBytes.sent += link.traffic.sentBytes;
+    this.#pastBytes.received += link.traffic.receivedBytes;
+    if (this.#draining.delete(link) || this.#stopped) return;
+    const cause = fault ?? new Fault("channel.closed", "the outlet closed the channel");
+    if (link === this.#dialling) return this.#dialFailed(cause);
+    if (link !== this.#current) return;
+    this.#current = undefined;
+    this.#lastFault = cause;
+    this.#options.log.warn("channel.down", { fault: cause, remote: link.remote });
+    this.#options.onDown?.();
+    if (!this.#dialling) this.#retry(cause);
+  }
+
+  /** Lets the requests on a replaced channel finish, then ends it. */
+  #drain(link: Link): void {
+    this.#draining.add(link);
+    const deadlineMs = performance.now() + DRAIN_MS;
+    const timer = setInterval(() => {
+      if (!this.#draining.has(link)) return clearInterval(timer);
+      if (link.session.streamCount > 0 && performance.now() < deadlineMs) return;
+      clearInterval(timer);
+      link.close("superseded");
+    }, 250);
+    timer.unref?.();
+  }
+}

@@ -1,0 +1,69 @@
+/** TCP by node:net, for Node and Deno. */
+import { connect, createServer, type Socket } from "node:net";
+import { unusable } from "./listen-fault.ts";
+import type { Wire, WireHandler, WireListener, WireProvider } from "./wire.ts";
+
+class NodeWire implements Wire {
+  readonly remote: string;
+  readonly #socket: Socket;
+  #full = false;
+
+  constructor(socket: Socket, take: (wire: Wire) => WireHandler) {
+    this.#socket = socket;
+    this.remote = `${socket.remoteAddress}:${socket.remotePort}`;
+    socket.setNoDelay(true);
+    const handler = take(this);
+    socket.on("data", (chunk: Uint8Array) => handler.onData(chunk));
+    socket.on("drain", () => {
+      this.#full = false;
+      handler.onWritable();
+    });
+    socket.on("error", () => {
+      // `close` follows, and the session reports the end there.
+    });
+    socket.on("close", () => handler.onClose());
+  }
+
+  write(bytes: Uint8Array): number {
+    if (this.#full || this.#socket.destroyed) return 0;
+    // A node socket keeps what it is given until the kernel has it; the session reuses its buffer.
+    this.#full = !this.#socket.write(bytes.slice());
+    return bytes.length;
+  }
+
+  end(): void {
+    this.#socket.end();
+  }
+
+  destroy(): void {
+    this.#socket.destroy();
+  }
+}
+
+export const nodeWires: WireProvider = {
+  dial(address, take, onFailure) {
+    const socket = connect({ host: address.host, port: address.port });
+    socket.once("error", onFailure);
+    socket.once("connect", () => {
+      socket.off("error", onFailure);
+      new NodeWire(socket, take);
+    });
+    return () => {
+      if (socket.connecting) socket.destroy();
+    };
+  },
+
+  listen(address, take): Promise<WireListener> {
+    return new Promise((resolve, reject) => {
+      const server = createServer((socket) => new NodeWire(socket, take));
+      server.once("error", (cause) => reject(unusable(address, cause)));
+      server.listen(address.port, address.host, () => {
+        const bound = server.address();
+        resolve({
+          port: typeof bound === "object" && bound ? bound.port : address.port,
+          stop: () => server.close(),
+        });
+      });
+    });
+  },
+};

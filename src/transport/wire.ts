@@ -1,0 +1,52 @@
+/**
+ * transport: byte streams between nodes, and the life of a channel on them: dial, listen, back off, tick.
+ * It moves bytes and keeps time for the sans-io sessions; it knows nothing of what a stream carries.
+ *
+ * A Wire is one TCP connection (another transport may take its place) as a session needs it.
+ */
+export interface Wire {
+  /** Who is at the other end, `host:port`, for logs. */
+  readonly remote: string;
+  /**
+   * @param bytes not kept: what is not taken must be offered again after `onWritable`.
+   * @returns how many bytes were taken, 0..bytes.length.
+   */
+  write(bytes: Uint8Array): number;
+  /** Sends what was taken, then closes. */
+  end(): void;
+  /** Drops the connection at once. */
+  destroy(): void;
+}
+
+export interface WireHandler {
+  onData(chunk: Uint8Array): void;
+  onWritable(): void;
+  /** The connection is over, for whatever cause; called once. */
+  onClose(): void;
+}
+
+/** Dials and listens on one runtime. */
+export interface WireProvider {
+  /**
+   * @param take is given the wire once it is open, and gives back its handler.
+   * @returns cancels an attempt that is still under way.
+   */
+  dial(
+    address: TcpAddress,
+    take: (wire: Wire) => WireHandler,
+    onFailure: (cause: unknown) => void,
+  ): () => void;
+  /** @throws Fault `transport.address-unusable`. */
+  listen(address: TcpAddress, take: (wire: Wire) => WireHandler): Promise<WireListener>;
+}
+
+export interface WireListener {
+  readonly port: number;
+  /** Takes no more connections; those that are open stay. */
+  stop(): void;
+}
+
+export interface TcpAddress {
+  readonly host: string;
+  readonly port: number;
+}
