@@ -1,0 +1,127 @@
+/**
+ * config: from TOML text to typed settings, and from the same schema to the sample and the reference
+ * page. It opens no file and no socket, but for secret-file.ts; it knows nothing of what the settings do.
+ *
+ * Everything is checked here, once: what comes out needs no second check.
+ */
+import { checkConsistency } from "./consistency.ts";
+import { Findings, type Place, quoted } from "./finding.ts";
+import { nearestName } from "./nearest-name.ts";
+import { schema, tables } from "./schema.ts";
+import { header, type TableConfig, type TableEntry } from "./schema-entry.ts";
+import type { Environment } from "./substitution.ts";
+import { type Occurrence, type ReadContext, readTable, tablesBelow } from "./table-reader.ts";
+import { isTable, readDocument, type Source, type TomlDocument } from "./toml-document.ts";
+
+export type AgentConfig = TableConfig<typeof schema.agent>;
+export type ChannelConfig = TableConfig<typeof schema.channel>;
+export type InfluxdbInletConfig = TableConfig<typeof schema.inlets.influxdb>;
+export type InfluxdbOutletConfig = TableConfig<typeof schema.outlets.influxdb>;
+
+export interface Config {
+  readonly agent: AgentConfig;
+  readonly channel: ChannelConfig;
+  readonly inlets: { readonly influxdb: readonly InfluxdbInletConfig[] };
+  readonly outlets: { readonly influxdb: readonly InfluxdbOutletConfig[] };
+}
+
+/**
+ * Reads one config out of one or several files: `[[tables]]` append, a key of a `[table]` may stand in
+ * one file alone.
+ * @throws Fault `config.invalid`: a line for each finding, with file, line and key, and no secret.
+ */
+export function parseConfig(sources: readonly Source[], env: Environment): Config {
+  const findings = new Findings(sources.map(({ file }) => file));
+  const nowhere: Place = { file: sources[0]?.file ?? "config", line: 1 };
+  const documents = sources
+    .map((source) => readDocument(source, findings))
+    .filter((read) => read !== undefined);
+  // What a file that cannot be read would have held is not missing.
+  findings.throwIfAny();
+
+  for (const document of documents) checkNames(document, findings);
+  const context: ReadContext = { env, findings };
+  const single = <T extends TableEntry>(entry: T) =>
+    readTable(
+      entry,
+      documents.flatMap((document) => whole(entry, document, findings)),
+      nowhere,
+      context,
+    );
+  const many = <T extends TableEntry>(entry: T) =>
+    documents
+      .flatMap((document) => plugins(entry, document, findings))
+      .map((occurrence) => readTable(entry, [occurrence], nowhere, context));
+
+  const read = {
+    agent: single(schema.agent),
+    channel: single(schema.channel),
+    inlets: many(schema.inlets.influxdb),
+    outlets: many(schema.outlets.influxdb),
+  };
+  checkConsistency(read, nowhere, findings);
+  findings.throwIfAny();
+  // Without a finding nothing is absent, so what was partial is whole.
+  return {
+    agent: read.agent.values as AgentConfig,
+    channel: read.channel.values as ChannelConfig,
+    inlets: { influxdb: read.inlets.map(({ values }) => values as InfluxdbInletConfig) },
+    outlets: { influxdb: read.outlets.map(({ values }) => values as InfluxdbOutletConfig) },
+  };
+}
+
+/** Complains of top-level names and plugins that the schema does not know. */
+function checkNames(document: TomlDocument, findings: Findings): void {
+  for (const [name, value] of Object.entries(document.root)) {
+    if (tables.some(({ path }) => path === name)) continue;
+    const plugin = tables.filter(({ path }) => path.startsWith(`${name}.`));
+    if (plugin.length === 0) {
+      findings.add(document.place([name]), `${quoted(name)} is unknown${hint(name, value)}`);
+    } else if (!isTable(value)) {
+      findings.add(
+        document.place([name]),
+        `${quoted(name)} must be written as ${plugin.map(header).join(" or ")}`,
+      );
+    } else {
+      for (const below of Object.keys(value)) {
+        const path = `${name}.${below}`;
+        if (plugin.some((entry) => entry.path === path)) continue;
+        findings.add(document.place([name, below]), `${quoted(path)} is unknown${hint(path, value[below])}`);
+      }
+    }
+  }
+}
+
+/** For a name at the top: the table that is meant, or the table that the key belongs to. */
+function hint(name: string, value: unknown): string {
+  const nearest = nearestName(
+    name,
+    tables.map(({ path }) => path),
+  );
+  const entry = tables.find(({ path }) => path === nearest);
+  if (entry) return `; did you mean ${header(entry)}?`;
+  const owners = tables.filter(({ keys }) => Object.hasOwn(keys, name));
+  if (owners.length === 0 || isTable(value)) return "";
+  return `; it belongs under ${owners.map(header).join(" or ")}`;
+}
+
+/** Where a `[table]` stands in a document, if it does. */
+function whole(entry: TableEntry, document: TomlDocument, findings: Findings): Occurrence[] {
+  const table = document.root[entry.path];
+  if (table === undefined) return [];
+  if (isTable(table)) return [{ document, path: [entry.path], table }];
+  findings.add(
+    document.place([entry.path]),
+    `${quoted(entry.path)} must be one table with the header ${header(entry)}`,
+  );
+  return [];
+}
+
+/** Where the `[[kind.plugin]]` tables stand in a document. */
+function plugins(entry: TableEntry, document: TomlDocument, findings: Findings): Occurrence[] {
+  const [kind = "", plugin = ""] = entry.path.split(".");
+  const table = document.root[kind];
+  return isTable(table)
+    ? (tablesBelow(plugin, entry, { document, path: [kind], table }, findings) ?? [])
+    : [];
+}

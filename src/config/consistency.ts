@@ -1,0 +1,88 @@
+/** What no key can tell alone: roles and what they need, addresses and names that may stand once. */
+import { isLoopback, type ListenAddress, type TcpAddress } from "./address.ts";
+import { type Findings, type Place, quoted } from "./finding.ts";
+import { schema } from "./schema.ts";
+import { header } from "./schema-entry.ts";
+import type { PlacedTable, ReadTable } from "./table-reader.ts";
+
+export interface ReadConfig {
+  readonly agent: ReadTable<typeof schema.agent>;
+  readonly channel: ReadTable<typeof schema.channel>;
+  readonly inlets: readonly ReadTable<typeof schema.inlets.influxdb>[];
+  readonly outlets: readonly ReadTable<typeof schema.outlets.influxdb>[];
+}
+
+export function checkConsistency(config: ReadConfig, nowhere: Place, findings: Findings): void {
+  const { channel, inlets, outlets } = config;
+  const [inlet] = inlets;
+  const [outlet] = outlets;
+  if (!inlet && !outlet) {
+    const roles = `${header(schema.inlets.influxdb)} or ${header(schema.outlets.influxdb)}`;
+    findings.add(nowhere, `the config has no role: it needs ${roles}`);
+  }
+  // A list that was found wrong is absent, and was complained of.
+  if (inlet && channel.values.connect?.length === 0) needs(inlet, "connect", channel, findings);
+  if (outlet && channel.values.listen?.length === 0) needs(outlet, "listen", channel, findings);
+  for (const one of inlets) checkExposure(one, findings);
+  for (const one of outlets) checkTls(one, findings);
+  checkAddresses(config, findings);
+  checkServices(outlets, findings);
+}
+
+/** F4: a port without a token is open beyond this machine only where the config says so. */
+function checkExposure(inlet: ReadConfig["inlets"][number], findings: Findings): void {
+  const { listen, expose } = inlet.values;
+  if (!listen || expose !== false || isLoopback(listen)) return;
+  const text = `${header(inlet.entry)} key "listen" is reachable from beyond this machine, and asks clients for no token`;
+  findings.add(inlet.place("listen"), `${text}; if that is meant, set expose = true`);
+}
+
+function checkTls(outlet: ReadConfig["outlets"][number], findings: Findings): void {
+  if (!outlet.values.url?.startsWith("http:")) return;
+  for (const key of ["tls_ca", "tls_min_version", "insecure_skip_verify"]) {
+    if (!outlet.has(key)) continue;
+    const text = `${header(outlet.entry)} key ${quoted(key)} does nothing, for the url is not https`;
+    findings.add(outlet.place(key), text);
+  }
+}
+
+function needs(table: PlacedTable, key: string, channel: ReadConfig["channel"], findings: Findings): void {
+  const place = channel.has(key) ? channel.place(key) : table.place();
+  findings.add(place, `[channel] key ${quoted(key)} is needed by ${header(table.entry)}`);
+}
+
+function checkAddresses({ agent, channel, inlets }: ReadConfig, findings: Findings): void {
+  const seen = new Map<string, () => Place>();
+  const once = (table: PlacedTable, key: string, address: ListenAddress | undefined): void => {
+    // Port 0 is a free one, each time another.
+    if (!address || (address.kind === "tcp" && address.port === 0)) return;
+    const name = address.kind === "unix" ? address.path : hostPort(address);
+    const first = seen.get(name)?.();
+    if (!first) seen.set(name, () => table.place(key));
+    else {
+      const text = `${header(table.entry)} key ${quoted(key)} is an address that is taken already`;
+      findings.add(table.place(key), `${text}, in ${first.file}:${first.line}`);
+    }
+  };
+  once(agent, "status_listen", agent.values.statusListen);
+  for (const address of channel.values.listen ?? []) once(channel, "listen", address);
+  for (const inlet of inlets) once(inlet, "listen", inlet.values.listen);
+}
+
+function hostPort({ host, port }: TcpAddress): string {
+  return `${host === "localhost" ? "127.0.0.1" : host} ${port}`;
+}
+
+function checkServices(outlets: ReadConfig["outlets"], findings: Findings): void {
+  const seen = new Map<string, PlacedTable>();
+  for (const outlet of outlets) {
+    const { service } = outlet.values;
+    if (service === undefined) continue;
+    const first = seen.get(service)?.place("service");
+    if (!first) seen.set(service, outlet);
+    else {
+      const text = `${header(outlet.entry)} service ${quoted(service)} is taken already`;
+      findings.add(outlet.place("service"), `${text}, in ${first.file}:${first.line}`);
+    }
+  }
+}

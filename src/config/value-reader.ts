@@ -1,0 +1,149 @@
+/** One value of the config, from what TOML has to what the program gets. */
+
+import { isIdentifier } from "../identity/identifier.ts";
+import {
+  isWildcard,
+  parseHostHeader,
+  parseHostPort,
+  parseListenAddress,
+  parseOrigin,
+  parseTcpAddress,
+} from "./address.ts";
+import { Problem, quoted } from "./finding.ts";
+import { parseDurationMs, parseSizeBytes } from "./quantity.ts";
+import type { KeyEntry, KeyType, ValueByType } from "./schema-entry.ts";
+import { isPlainAbsolutePath, parseSecretReference } from "./secret-reference.ts";
+import { type Environment, substitute } from "./substitution.ts";
+
+interface ValueType<T> {
+  /** How it is written; completes "must be …". */
+  readonly form: string;
+  /** @returns undefined when the text has not that form. */
+  readonly parse: (text: string, entry: KeyEntry) => T | undefined;
+  /** False where a slip could put a secret, so that the text stays out of findings. */
+  readonly shown: boolean;
+}
+
+type TextType = Exclude<KeyType, "secret">;
+
+/** The reference page shows the forms too. */
+export const valueTypes: { readonly [K in TextType]: ValueType<ValueByType[K]> } = {
+  text: {
+    form: "text",
+    parse: (text) => (text.trim() === "" ? undefined : text),
+    shown: false,
+  },
+  name: {
+    form: "a name of letters, digits, `.`, `_` and `-`, 64 at most",
+    parse: (text) => (/^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/.test(text) ? text : undefined),
+    shown: true,
+  },
+  path: {
+    form: "an absolute path",
+    parse: (text) => (isPlainAbsolutePath(text) ? text : undefined),
+    shown: true,
+  },
+  boolean: {
+    form: "true or false",
+    parse: (text) => ({ true: true, false: false })[text],
+    shown: true,
+  },
+  integer: {
+    form: "a whole number",
+    parse: (text) => (/^\d{1,15}$/.test(text) ? Number(text) : undefined),
+    shown: true,
+  },
+  duration: {
+    form: "a duration such as `300ms`, `5s`, `1h30m` or `1d`",
+    parse: parseDurationMs,
+    shown: true,
+  },
+  size: { form: "a size such as `512KiB`, `1MiB` or `10MB`", parse: parseSizeBytes, shown: true },
+  enum: {
+    form: "one of the words",
+    parse: (text, entry) => entry.values?.find((value) => value === text),
+    shown: true,
+  },
+  listen: { form: "`host:port`, `[ipv6]:port` or `unix:///path`", parse: parseListenAddress, shown: true },
+  "tcp-listen": { form: "`tcp://host:port`", parse: parseTcpAddress, shown: true },
+  "tcp-connect": {
+    form: "`tcp://host:port`, an address that can be reached",
+    parse: (text) => {
+      const address = parseTcpAddress(text);
+      return address && address.port > 0 && !isWildcard(address) ? address : undefined;
+    },
+    shown: true,
+  },
+  url: {
+    form: "`http://host:port` or `https://host:port`, without user, path or query",
+    parse: parseOrigin,
+    shown: false,
+  },
+  identifier: {
+    form: "a node's identifier, as `culvert identity show` prints it",
+    parse: (text) => (isIdentifier(text) ? text : undefined),
+    shown: false,
+  },
+  host: { form: "`host` or `host:port`", parse: parseHostHeader, shown: true },
+  origin: { form: "`http://host:port` or `https://host:port`", parse: parseOrigin, shown: false },
+};
+
+/** Reads one value, or one item of a list. */
+export function readValue(entry: KeyEntry, written: unknown, env: Environment): unknown {
+  if (entry.type === "boolean" && typeof written === "boolean") return written;
+  if (entry.type === "integer" && typeof written === "number") {
+    return Number.isInteger(written) ? withinRange(entry, written) : new Problem(mustBe(entry));
+  }
+  if (typeof written !== "string") return new Problem(`${mustBe(entry)}${inQuotes(entry)}`);
+  if (bare(entry) && !written.includes("${")) return new Problem(`${mustBe(entry)}, without quotes`);
+  const substituted = substitute(written, env);
+  if (substituted instanceof Problem) return substituted;
+  if (entry.type === "secret") return parseSecretReference(written, substituted);
+  const { text, fromEnvironment } = substituted;
+  if (written.includes("@{"))
+    return new Problem("takes no secret reference; @{store:key} is for secrets alone");
+  if (text === "" && entry.off) return undefined;
+  if (/[\u0000-\u001f\u007f]/.test(text)) return new Problem("holds a control character or a line break");
+  const type = valueTypes[entry.type];
+  const value = type.parse(text, entry);
+  if (value !== undefined) return withinRange(entry, value);
+  // What came out of the environment may be secret: it is shown as the file has it.
+  const shown = type.shown && !text.includes("@") ? `, not ${quoted(fromEnvironment ? written : text)}` : "";
+  return new Problem(`${mustBe(entry)}${shown}${addressHint(entry, text)}`);
+}
+
+/** What a key takes, in the words of a finding. */
+function mustBe(entry: KeyEntry): string {
+  if (entry.values)
+    return `must be ${entry.values.length > 1 ? "one of " : ""}${entry.values.map(quoted).join(", ")}`;
+  return `must be ${entry.type === "secret" ? "text or a secret reference" : valueTypes[entry.type].form}`.replaceAll(
+    "`",
+    '"',
+  );
+}
+
+function bare(entry: KeyEntry): boolean {
+  return entry.type === "boolean" || entry.type === "integer";
+}
+
+function inQuotes(entry: KeyEntry): string {
+  return bare(entry) ? "" : ", in quotes";
+}
+
+function addressHint(entry: KeyEntry, text: string): string {
+  if (!entry.type.startsWith("tcp-") || !parseHostPort(text)) return "";
+  return `; write ${quoted(`tcp://${text}`)}`;
+}
+
+function withinRange(entry: KeyEntry, value: unknown): unknown {
+  if (typeof value !== "number" || !entry.range) return value;
+  const [min, max] = entry.range.map((limit) => rangeLimit(entry, limit));
+  const fits = value >= min! && value <= max!;
+  return fits ? value : new Problem(`must be between ${entry.range[0]} and ${entry.range[1]}`);
+}
+
+function rangeLimit(entry: KeyEntry, limit: string | number): number {
+  if (typeof limit === "number") return limit;
+  const value = entry.type === "duration" ? parseDurationMs(limit) : parseSizeBytes(limit);
+  return value ?? Number.NaN;
+}

@@ -1,0 +1,73 @@
+/** A folder under config/ is a case: its *.toml files and env.json go in, config.json or fault.txt comes out. */
+import { existsSync, readdirSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { describe, expect, it } from "vitest";
+import { Fault } from "../../src/base/fault.ts";
+import { parseConfig } from "../../src/config/config.ts";
+import { referencePage } from "../../src/config/reference.ts";
+import { sampleConfig } from "../../src/config/sample.ts";
+import { tables } from "../../src/config/schema.ts";
+import { outletIdentifier } from "../unit/config/fixture.ts";
+
+const CASES = join(import.meta.dirname, "config");
+const PAGE = join(import.meta.dirname, "../../docs/configuration.md");
+
+function outcome(folder: string): { file: string; text: string } {
+  const files = readdirSync(folder).filter((name) => name.endsWith(".toml"));
+  const sources = files.sort().map((file) => ({ file, text: readFileSync(join(folder, file), "utf8") }));
+  const env = existsSync(join(folder, "env.json")) ? JSON.parse(readFileSync(join(folder, "env.json"), "utf8")) : {};
+  try {
+    return { file: "config.json", text: `${JSON.stringify(parseConfig(sources, env), null, 2)}\n` };
+  } catch (thrown) {
+    if (!(thrown instanceof Fault)) throw thrown;
+    return { file: "fault.txt", text: `${thrown.code}\n${thrown.message}\n` };
+  }
+}
+
+describe("golden configs", () => {
+  it.each(readdirSync(CASES))("%s", async (name) => {
+    const folder = join(CASES, name);
+    const { file, text } = outcome(folder);
+    const expected = readdirSync(folder).filter((entry) => entry === "config.json" || entry === "fault.txt");
+    expect(expected).toEqual([file]);
+    await expect(text).toMatchFileSnapshot(join(folder, file));
+  });
+});
+
+describe("the reference page", () => {
+  it("is what the schema says; `vitest -u` writes it anew", async () => {
+    expect(existsSync(PAGE)).toBe(true);
+    await expect(referencePage()).toMatchFileSnapshot(PAGE);
+  });
+});
+
+describe("the sample", () => {
+  const filled = (text: string) => text.replaceAll(/"<[^>]*>"/g, JSON.stringify(outletIdentifier));
+  const parse = (text: string) => parseConfig([{ file: "sample.toml", text }], {});
+
+  it.each([undefined, "inlet", "outlet"] as const)("for %s is a config once its blanks are filled", (role) => {
+    expect(() => parse(sampleConfig(role))).toThrowError(expect.objectContaining({ code: "config.invalid" }));
+    const config = parse(filled(sampleConfig(role)));
+    expect(config.inlets.influxdb).toHaveLength(role === "outlet" ? 0 : 1);
+    expect(config.outlets.influxdb).toHaveLength(role === "inlet" ? 0 : 1);
+  });
+
+  it("shows the defaults: it means the same with every key uncommented but those that have none", () => {
+    const hasDefault = tables.flatMap(({ keys }) => Object.entries(keys)).filter(([, key]) => key.example === undefined);
+    const names = new Set(hasDefault.map(([name]) => name));
+    const all = filled(sampleConfig()).replaceAll(/^( *)# (\w+) = /gm, (line, indent, name) =>
+      names.has(name) ? `${indent}${name} = ` : line,
+    );
+    expect(all).toContain('\n  keepalive = "120s"');
+    expect(parse(all)).toEqual(parse(filled(sampleConfig())));
+  });
+
+  it("is a config with every example in it, too", () => {
+    const all = filled(sampleConfig()).replaceAll(/^( *)# (\w+) = /gm, "$1$2 = ");
+    expect(parse(all).outlets.influxdb[0]).toMatchObject({ openRoutes: ["delete"] });
+  });
+
+  it.each(tables.flatMap(({ keys }) => Object.keys(keys)))("has the key %s", (key) => {
+    expect(sampleConfig()).toMatch(new RegExp(`^ *(# )?${key} = `, "m"));
+  });
+});
