@@ -1,0 +1,94 @@
+/**
+ * admin-stub: as much of InfluxDB's administrative API as an outlet asks for to lease tokens: one
+ * organization, one bucket, and a list of authorizations. It checks no rights and keeps nothing.
+ */
+export const ORGANIZATION = "o";
+export const BUCKET = "b";
+const ORGANIZATION_ID = "00000000000000a1";
+const BUCKET_ID = "00000000000000b1";
+const USER_ID = "00000000000000c1";
+
+interface Authorization {
+  readonly id: string;
+  readonly [field: string]: unknown;
+}
+
+export class AdminStub {
+  readonly #server: Bun.Server<undefined>;
+  readonly #authorizations = new Map<string, Authorization>();
+  #made = 0;
+
+  constructor() {
+    this.#server = Bun.serve({
+      hostname: "127.0.0.1",
+      port: 0,
+      development: false,
+      fetch: (request) => this.#answer(request),
+    });
+  }
+
+  get port(): number {
+    return this.#server.port!;
+  }
+
+  close(): void {
+    void this.#server.stop(true);
+  }
+
+  async #answer(request: Request): Promise<Response> {
+    const path = new URL(request.url).pathname;
+    if (path.startsWith("/api/v2/authorizations")) return this.#authorize(request, path);
+    if (request.method !== "GET" && request.method !== "HEAD") return notFound(path);
+    switch (path) {
+      case "/api/v2/orgs":
+        return Response.json({ orgs: [{ id: ORGANIZATION_ID, name: ORGANIZATION }] });
+      case "/api/v2/buckets":
+        return Response.json({
+          buckets: [{ id: BUCKET_ID, orgID: ORGANIZATION_ID, name: BUCKET, type: "user" }],
+        });
+      case "/api/v2/me":
+        return Response.json({ id: USER_ID, name: "bench", status: "active" });
+      case "/health":
+        return Response.json({ name: "influxdb", status: "pass", version: "2.9.1" });
+      case "/ready":
+        return Response.json({ status: "ready" });
+      case "/ping":
+        return new Response(null, { status: 204, headers: { "X-Influxdb-Version": "2.9.1" } });
+      default:
+        return notFound(path);
+    }
+  }
+
+  async #authorize(request: Request, path: string): Promise<Response> {
+    const id = path.split("/")[4];
+    if (id === undefined) {
+      if (request.method === "GET")
+        return Response.json({ authorizations: [...this.#authorizations.values()] });
+      return request.method === "POST" ? this.#make((await request.json()) as object) : notFound(path);
+    }
+    const found = this.#authorizations.get(id);
+    if (found === undefined) return notFound(path);
+    if (request.method === "DELETE") {
+      this.#authorizations.delete(id);
+      return new Response(null, { status: 204 });
+    }
+    if (request.method !== "PATCH") return Response.json(found);
+    const changed = { ...found, ...((await request.json()) as object), id };
+    this.#authorizations.set(id, changed);
+    return Response.json(changed);
+  }
+
+  #make(asked: object): Response {
+    const id = (++this.#made).toString(16).padStart(16, "0");
+    const now = new Date().toISOString();
+    const made = { status: "active", ...asked, id, userID: USER_ID, user: "bench", org: ORGANIZATION };
+    const kept: Authorization = { ...made, createdAt: now, updatedAt: now };
+    this.#authorizations.set(id, kept);
+    // As InfluxDB does, the token is shown here and never again.
+    return Response.json({ ...kept, token: `bench-token-${id}` }, { status: 201 });
+  }
+}
+
+function notFound(path: string): Response {
+  return Response.json({ code: "not found", message: `no ${path} here` }, { status: 404 });
+}

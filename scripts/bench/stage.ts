@@ -1,0 +1,138 @@
+/**
+ * stage: where one benchmark run happens: a temporary folder, loopback ports, and the processes that were
+ * started. It knows nothing of what they do. Whatever happens, it leaves neither a process nor a file.
+ */
+import { closeSync, mkdirSync, mkdtempSync, openSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { connect, createServer } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { processTree } from "./process-tree.ts";
+
+const STOP_DEADLINE_MS = 3_000;
+const LISTEN_DEADLINE_MS = 10_000;
+const LOG_TAIL_BYTES = 2_000;
+
+export interface Started {
+  readonly name: string;
+  readonly pid: number;
+  readonly logPath: string;
+}
+
+export interface StartOptions {
+  readonly name: string;
+  readonly command: readonly string[];
+  readonly env?: Readonly<Record<string, string>>;
+}
+
+export class Stage {
+  readonly folder = mkdtempSync(join(tmpdir(), "culvert-bench-"));
+  readonly #running = new Map<number, Bun.Subprocess>();
+  #closed = false;
+
+  write(name: string, text: string): string {
+    const path = join(this.folder, name);
+    writeFileSync(path, text, { mode: 0o600 });
+    return path;
+  }
+
+  subfolder(name: string): string {
+    const path = join(this.folder, name);
+    mkdirSync(path, { mode: 0o700 });
+    return path;
+  }
+
+  start(options: StartOptions): Started {
+    if (this.#closed) throw new Error("the run is over");
+    const logPath = join(this.folder, `${options.name}.log`);
+    const log = openSync(logPath, "a", 0o600);
+    const child = Bun.spawn([...options.command], {
+      cwd: this.folder,
+      // Only what is named: a proxy or runtime variable of the caller's must not colour the figures.
+      env: { PATH: process.env.PATH ?? "", ...options.env },
+      stdin: "ignore",
+      stdout: log,
+      stderr: log,
+    });
+    closeSync(log);
+    this.#running.set(child.pid, child);
+    return { name: options.name, pid: child.pid, logPath };
+  }
+
+  /** Resolves when the process has ended by itself. */
+  async ended(started: Started): Promise<void> {
+    await this.#running.get(started.pid)?.exited;
+    this.#running.delete(started.pid);
+  }
+
+  /** Ends the process and its children: asks first, and makes sure after three seconds. */
+  async stop(pid: number): Promise<void> {
+    const child = this.#running.get(pid);
+    if (child === undefined) return;
+    // Taken before the end: a worker that outlives its master would no longer be found below it.
+    const tree = processTree(pid);
+    child.kill("SIGTERM");
+    const timer = setTimeout(() => killAll(tree), STOP_DEADLINE_MS);
+    await child.exited;
+    clearTimeout(timer);
+    this.#running.delete(pid);
+  }
+
+  /** Ends everything; nothing can be started afterwards. Safe to call again. */
+  async close(): Promise<void> {
+    this.#closed = true;
+    await Promise.all([...this.#running.keys()].map((pid) => this.stop(pid)));
+    rmSync(this.folder, { recursive: true, force: true });
+  }
+
+  /** Resolves once the port takes connections; the time since `sinceMs` (performance.now) is returned. */
+  async listening(started: Started, port: number, sinceMs = performance.now()): Promise<number> {
+    while (!(await accepts(port))) {
+      const child = this.#running.get(started.pid);
+      if (child === undefined || child.exitCode !== null)
+        throw new Error(`${started.name} ended${tail(started)}`);
+      if (performance.now() - sinceMs > LISTEN_DEADLINE_MS) {
+        throw new Error(`${started.name} does not listen on ${port}${tail(started)}`);
+      }
+    }
+    return performance.now() - sinceMs;
+  }
+}
+
+/** Asks the kernel for a free loopback port; nothing keeps it, so use it soon. */
+export async function freePort(): Promise<number> {
+  const server = createServer();
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  const address = server.address();
+  await new Promise((resolve) => server.close(resolve));
+  if (address === null || typeof address === "string") throw new Error("the kernel gave no port");
+  return address.port;
+}
+
+function accepts(port: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = connect(port, "127.0.0.1");
+    const settle = (answer: boolean) => {
+      socket.destroy();
+      // A short pause, so that asking does not take the core from the process that is starting.
+      if (answer) resolve(true);
+      else setTimeout(resolve, 1, false);
+    };
+    socket.once("connect", () => settle(true));
+    socket.once("error", () => settle(false));
+  });
+}
+
+function killAll(pids: readonly number[]): void {
+  for (const pid of pids) {
+    try {
+      process.kill(pid, "SIGKILL");
+    } catch {
+      // Gone already, which is what was wanted.
+    }
+  }
+}
+
+export function tail(started: Started): string {
+  const text = readFileSync(started.logPath, "utf8").slice(-LOG_TAIL_BYTES).trim();
+  return text === "" ? "" : `:\n${text}`;
+}
