@@ -1,0 +1,11 @@
+/** The minimal edge build: the inlet alone, with no code of any other role in it. */
+import { configCheck, configSample } from "./commands/config.ts";
+import { identityShow } from "./commands/identity.ts";
+import { run } from "./commands/run.ts";
+import { versionCommand } from "./commands/version.ts";
+import { main } from "./entry.ts";
+import { startInletRole } from "./inlet-role.ts";
+
+await main("culvert-inlet", [run, configSample, configCheck, identityShow, versionCommand], {
+  inlet: startInletRole,
+});

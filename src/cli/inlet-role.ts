@@ -1,0 +1,186 @@
+/** The inlet of a node: one dialler, and a listener with its lease for each `[[inlets.influxdb]]`. */
+import { systemClock } from "../base/clock.ts";
+import { Fault } from "../base/fault.ts";
+import { defaultLimits } from "../channel/limits.ts";
+import type { StreamOpener } from "../channel/stream.ts";
+import type { InfluxdbInletConfig } from "../config/config.ts";
+import { parseIdentifier } from "../identity/identifier.ts";
+import { LeaseHolder } from "../lease/lease-holder.ts";
+import { createInletApp, type InletApp, type Uplink } from "../proxy/inlet-app.ts";
+import { InletCounts } from "../proxy/inlet-counts.ts";
+import { defaultInletLimits } from "../proxy/inlet-limits.ts";
+import { LeaseClient } from "../proxy/lease-client.ts";
+import { type InletListener, startListener } from "../proxy/listener.ts";
+import { Dialer } from "../transport/dialer.ts";
+import type { Metric } from "./metrics.ts";
+import type { NodeContext, Role } from "./node-context.ts";
+
+interface Inlet {
+  readonly config: InfluxdbInletConfig;
+  readonly app: InletApp;
+  readonly leases: LeaseClient;
+  readonly counts: InletCounts;
+  readonly listener: InletListener;
+}
+
+export async function startInletRole(context: NodeContext): Promise<Role> {
+  const { config, log, party } = context;
+  const welcome = new Set(config.inlets.influxdb.flatMap(({ authorized }) => authorized));
+  const inlets: Inlet[] = [];
+  const dialer = new Dialer({
+    addresses: config.channel.connect,
+    wires: context.wires,
+    ticker: context.ticker,
+    session: {
+      party,
+      limits: defaultLimits,
+      suite: config.channel.cipher === "aes-gcm" ? "AESGCM" : "ChaChaPoly",
+      keepaliveMs: config.channel.keepaliveMs,
+      authorize: (peer) => welcome.has(peer.identifier),
+    },
+    maxAgeMs: config.channel.maxAgeMs,
+    log,
+    onUp: () => {
+      for (const { leases } of inlets) leases.connected();
+    },
+  });
+  try {
+    for (const inlet of config.inlets.influxdb) inlets.push(await openInlet(inlet, dialer, context));
+  } catch (thrown) {
+    await Promise.all(inlets.map(({ listener }) => listener.stop(0)));
+    throw thrown;
+  }
+  dialer.start();
+
+  return {
+    name: "inlet",
+    listeners: inlets.map(({ listener, config: { service } }) => `inlet ${listener.address} (${service})`),
+    readiness() {
+      const reasons: string[] = [];
+      const { lastFault } = dialer.status();
+      if (!dialer.up)
+        reasons.push(`no channel to the outlet${lastFault ? `: ${lastFault.message}` : " yet"}`);
+      for (const {
+        leases,
+        config: { service },
+      } of inlets) {
+        const { held, lastFault: why } = leases.status();
+        if (dialer.up && !held) reasons.push(`${service}: no lease${why ? ` (${why})` : " yet"}`);
+      }
+      return { ready: reasons.length === 0, reasons };
+    },
+    status: () => ({
+      channel: dialer.status(),
+      services: inlets.map(({ config: { service }, listener, leases, counts, app }) => ({
+        service,
+        listen: listener.address,
+        inFlight: app.inFlight(),
+        ...counts.snapshot(),
+        lease: leases.status(),
+      })),
+    }),
+    metrics: () => inletMetrics(dialer, inlets),
+    async stop(graceMs) {
+      // The channel stays until the clients have their answers.
+      await Promise.all(inlets.map(({ listener }) => listener.stop(graceMs)));
+      for (const { app, leases } of inlets) {
+        app.close();
+        leases.stop();
+      }
+      dialer.stop();
+    },
+  };
+}
+
+async function openInlet(config: InfluxdbInletConfig, dialer: Dialer, context: NodeContext): Promise<Inlet> {
+  const log = context.log.with({ service: config.service });
+  const uplink = pinned(dialer, new Set(config.authorized.map((text) => parseIdentifier(text))));
+  const holder = new LeaseHolder(Math.random);
+  const leases = new LeaseClient({ service: config.service, uplink, holder, clock: systemClock, log });
+  const counts = new InletCounts();
+  const limits = {
+    ...defaultInletLimits,
+    maxBodyBytes: config.maxBodyBytes,
+    replayBytes: config.replayLimitBytes,
+    answerMs: config.timeoutMs,
+    queryAnswerMs: Math.max(config.timeoutMs, defaultInletLimits.queryAnswerMs),
+  };
+  const app = createInletApp({
+    service: config.service,
+    uplink,
+    lease: leases,
+    // Which of these are open is the outlet's to say; here nothing is held back that it may allow.
+    openRoutes: ["delete", "authorizations"],
+    guard: {
+      allowHosts: config.allowHosts,
+      allowOrigins: config.allowOrigins,
+      boundAddress: config.listen.kind === "tcp" ? config.listen.host : undefined,
+    },
+    limits,
+    log,
+    meter: counts,
+    clock: systemClock,
+  });
+  const listener = await startListener({ at: config.listen, app, limits, log });
+  return { config, app, leases, counts, listener };
+}
+
+/** One channel serves all inlets of a node; each still talks only to the outlets that it names. */
+function pinned(dialer: Dialer, authorized: ReadonlySet<string>): Uplink {
+  const isWelcome = (): boolean => dialer.peer !== undefined && authorized.has(dialer.peer.identifier);
+  const openStream: StreamOpener["openStream"] = (head, handler, first) => {
+    if (dialer.up && !isWelcome()) {
+      throw new Fault("handshake.unauthorized", "the outlet on the channel is not authorized for this inlet");
+    }
+    return dialer.openStream(head, handler, first);
+  };
+  return { openStream, isUp: () => dialer.up && isWelcome() };
+}
+
+function inletMetrics(dialer: Dialer, inlets: readonly Inlet[]): Metric[] {
+  const { sentBytes, receivedBytes, connects, streams } = dialer.status();
+  const metrics: Metric[] = [
+    {
+      name: "channel_up",
+      kind: "gauge",
+      help: "1 while a channel to the outlet is up.",
+      value: dialer.up ? 1 : 0,
+    },
+    { name: "channel_connects_total", kind: "counter", help: "Channels made.", value: connects },
+    { name: "channel_streams", kind: "gauge", help: "Streams that are open.", value: streams },
+    { name: "channel_sent_bytes_total", kind: "counter", help: "Sealed bytes sent.", value: sentBytes },
+    {
+      name: "channel_received_bytes_total",
+      kind: "counter",
+      help: "Sealed bytes received.",
+      value: receivedBytes,
+    },
+  ];
+  for (const { config, counts, leases, app } of inlets) {
+    const service = config.service;
+    const lease = leases.status();
+    const { requests, replays, answers, faults } = counts.snapshot();
+    const add = (kind: Metric["kind"], name: string, help: string, value: number, labels = {}): void => {
+      metrics.push({ kind, name, help, value, labels: { service, ...labels } });
+    };
+    add("counter", "inlet_requests_total", "Requests of clients.", requests);
+    add("counter", "inlet_replays_total", "Requests sent a second time, unseen by the client.", replays);
+    add("gauge", "inlet_requests_active", "Requests under way.", app.inFlight());
+    for (const [status, count] of Object.entries(answers)) {
+      add("counter", "inlet_answers_total", "Answers by status.", count, { status });
+    }
+    for (const [code, count] of Object.entries(faults)) {
+      add("counter", "inlet_faults_total", "culvert's own troubles by code.", count, { code });
+    }
+    add("gauge", "inlet_lease_held", "1 while a lease is held.", lease.held ? 1 : 0);
+    add(
+      "gauge",
+      "inlet_lease_expires_seconds",
+      "What is left of the lease.",
+      (lease.expiresInMs ?? 0) / 1000,
+    );
+    add("counter", "inlet_lease_grants_total", "Leases granted.", lease.grants);
+    add("counter", "inlet_lease_failures_total", "Lease requests that failed.", lease.failures);
+  }
+  return metrics;
+}

@@ -1,0 +1,47 @@
+/**
+ * cli: the shell around everything. It reads the config, makes the parts and ties them together; it is
+ * the only room that knows all the others.
+ *
+ * What every role of one node shares.
+ */
+import type { Log } from "../base/log.ts";
+import type { LocalParty } from "../channel/local-party.ts";
+import type { Config } from "../config/config.ts";
+import type { CryptoProvider } from "../crypto/provider.ts";
+import type { Identity } from "../identity/identity.ts";
+import type { Ticker } from "../transport/ticker.ts";
+import type { WireProvider } from "../transport/wire.ts";
+import type { Metric } from "./metrics.ts";
+
+export interface NodeContext {
+  readonly config: Config;
+  readonly identity: Identity;
+  readonly party: LocalParty;
+  readonly crypto: CryptoProvider;
+  readonly wires: WireProvider;
+  readonly ticker: Ticker;
+  readonly log: Log;
+  readonly env: Readonly<Record<string, string | undefined>>;
+}
+
+export interface RoleReadiness {
+  readonly ready: boolean;
+  /** For a person, where not ready. */
+  readonly reasons: readonly string[];
+}
+
+/** A running role: inlet or outlet. */
+export interface Role {
+  readonly name: "inlet" | "outlet";
+  /** One line for each listener, said when it is up. */
+  readonly listeners: readonly string[];
+  readiness(): RoleReadiness;
+  /** Its part of `/status`: plain data with no secret in it. */
+  status(): Record<string, unknown>;
+  metrics(): Metric[];
+  /** Finishes what is under way and ends, at the latest after `graceMs`. */
+  stop(graceMs: number): Promise<void>;
+}
+
+/** @throws Fault when something that the config asks for cannot be had; nothing is left listening then. */
+export type StartRole = (context: NodeContext) => Promise<Role>;

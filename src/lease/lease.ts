@@ -1,0 +1,76 @@
+/**
+ * A lease in its states, and what the lease book answers about it.
+ */
+import type { Secret } from "../base/secret.ts";
+
+export interface Lease {
+  readonly leaseId: string;
+  readonly member: string;
+  readonly profile: string;
+  /** InfluxDB's id of the token. */
+  readonly authorizationId: string;
+  readonly token: Secret;
+  /** When it was asked for: its life counts from here. */
+  readonly startedMs: number;
+  /** Half its life and up to a tenth more: from then on a request makes the next one. */
+  readonly renewAtMs: number;
+  readonly expiresAtMs: number;
+}
+
+export interface Creation {
+  readonly leaseId: string;
+  readonly member: string;
+  readonly profile: string;
+  readonly startedMs: number;
+  readonly expiresAtMs: number;
+}
+
+/** `meanwhile`: the lease before, while it is good; nobody has to wait for the next one. */
+export type LeaseAnswer =
+  | { readonly kind: "current"; readonly lease: Lease }
+  /** Make the token, then call `created` or `creationFailed`, whatever happens. */
+  | { readonly kind: "create"; readonly creation: Creation; readonly meanwhile: Lease | undefined }
+  | { readonly kind: "wait"; readonly creation: Creation; readonly meanwhile: Lease | undefined }
+  | {
+      readonly kind: "limited";
+      /** This member's rate or room, everybody's, or the pause after a failed creation. */
+      readonly because: "member" | "total" | "failing";
+      readonly retryAfterMs: number;
+      readonly meanwhile: Lease | undefined;
+    };
+
+export type LeaseState = "current" | "superseded" | "found" | "revoking";
+
+export interface LeaseStatus {
+  readonly leaseId: string;
+  readonly member: string;
+  readonly profile: string;
+  readonly authorizationId: string;
+  readonly state: LeaseState;
+  readonly expiresInMs: number;
+  readonly revokeInMs: number;
+  readonly failedRevocations: number;
+}
+
+export interface LeaseBookStatus {
+  readonly leases: readonly LeaseStatus[];
+  readonly creationsPending: number;
+  readonly creationsLost: number;
+  /** Revocations that failed at least once and are being retried. */
+  readonly revocationsPending: number;
+  readonly totals: Readonly<LeaseTotals>;
+}
+
+/** Counts since the process began. */
+export interface LeaseTotals {
+  created: number;
+  creationsFailed: number;
+  adopted: number;
+  rejected: number;
+  revoked: number;
+  revocationsFailed: number;
+}
+
+export function noTotals(): LeaseTotals {
+  return { created: 0, creationsFailed: 0, adopted: 0, rejected: 0, revoked: 0, revocationsFailed: 0 };
+}

@@ -1,0 +1,165 @@
+/**
+ * One request of a member: its head has passed the gate; now its body goes to InfluxDB and the answer
+ * comes back on the same stream, as InfluxDB gave it. Trouble of ours is told by a fault reply.
+ */
+import { Fault, type FaultCode } from "../base/fault.ts";
+import { encodeHead, type HeaderList, type ReplyHead } from "../channel/exchange.ts";
+import type { Stream, StreamHandler } from "../channel/stream.ts";
+import { endToEndHeaders } from "../policy/end-to-end-headers.ts";
+import { RequestBody } from "./request-body.ts";
+import type { Upstream, UpstreamCall, UpstreamHandler, UpstreamRequest } from "./upstream.ts";
+
+export interface HttpExchangeOptions {
+  readonly stream: Stream;
+  readonly upstream: Upstream;
+  readonly request: Omit<UpstreamRequest, "body" | "bodyBytes">;
+  readonly bodyBytes: number | undefined;
+  readonly maxBodyBytes: number;
+  /** @returns true when a 401 from InfluxDB means that the lease is no longer good. */
+  readonly leaseRejected: () => boolean;
+  /** The exchange is over: the status that the member got, or the fault. */
+  readonly onDone: (outcome: number | FaultCode, receivedBytes: number, sentBytes: number) => void;
+}
+
+export class HttpExchange implements StreamHandler {
+  readonly #options: HttpExchangeOptions;
+  readonly #body: RequestBody;
+  #call: UpstreamCall | undefined;
+  #head: { status: number; headers: HeaderList } | undefined;
+  #headSent = false;
+  #done = false;
+  #receivedBytes = 0;
+  #sentBytes = 0;
+
+  constructor(options: HttpExchangeOptions) {
+    this.#options = options;
+    this.#body = new RequestBody({
+      stream: options.stream,
+      maxBytes: options.maxBodyBytes,
+      expectedBytes: options.bodyBytes,
+    });
+    if (options.bodyBytes !== undefined && options.bodyBytes > options.maxBodyBytes) {
+      const text = `a body of ${options.bodyBytes} bytes is over the limit of ${options.maxBodyBytes}`;
+      this.#refuse(new Fault("request.body-too-large", text));
+    }
+  }
+
+  // ---- from the member ---------------------------------------------------------------------------
+
+  onData(chunk: Uint8Array): void {
+    if (this.#done) return;
+    this.#receivedBytes += chunk.length;
+    try {
+      this.#body.push(chunk);
+    } catch (thrown) {
+      return this.#refuse(Fault.from(thrown));
+    }
+    if (!this.#body.gatherable && !this.#call) this.#start(this.#body, this.#options.bodyBytes);
+  }
+
+  onEnd(): void {
+    if (this.#done) return;
+    try {
+      this.#body.end();
+    } catch (thrown) {
+      return this.#refuse(Fault.from(thrown));
+    }
+    if (!this.#call) this.#start(this.#body.whole(), undefined);
+  }
+
+  onReset(fault: Fault): void {
+    this.#body.fail(fault);
+    if (this.#call) return this.#call.abort();
+    this.#finish(fault.code);
+  }
+
+  onWritable(): void {
+    this.#call?.resume();
+  }
+
+  // ---- from InfluxDB -----------------------------------------------------------------------------
+
+  #answerHead(status: number, headers: HeaderList): void {
+    this.#head = { status, headers };
+    // An answer without a body ends in this same turn, and then takes one frame instead of two.
+    queueMicrotask(() => this.#sendHead({}));
+  }
+
+  #answerData(chunk: Uint8Array): boolean {
+    if (this.#done) return true;
+    this.#sentBytes += chunk.length;
+    if (this.#sendHead({ data: chunk })) return true;
+    return this.#options.stream.write(chunk);
+  }
+
+  #answerEnd(): void {
+    if (this.#done) return;
+    if (!this.#sendHead({ end: true })) this.#options.stream.end();
+    this.#finish(this.#head?.status ?? 0);
+  }
+
+  #answerFailed(fault: Fault): void {
+    if (this.#done) return;
+    if (this.#headSent) {
+      // Half an answer must never look like a whole one.
+      this.#options.stream.reset("failed");
+      return this.#finish(fault.code);
+    }
+    this.#refuse(fault);
+  }
+
+  // ---- inside ------------------------------------------------------------------------------------
+
+  #start(body: UpstreamRequest["body"], bodyBytes: number | undefined): void {
+    const handler: UpstreamHandler = {
+      onHead: (status, headers) => this.#answerHead(status, headers),
+      onData: (chunk) => this.#answerData(chunk),
+      onEnd: () => this.#answerEnd(),
+      onFailure: (fault) => this.#answerFailed(fault),
+    };
+    this.#call = this.#options.upstream.send(
+      { ...this.#options.request, body, ...(bodyBytes === undefined ? {} : { bodyBytes }) },
+      handler,
+    );
+  }
+
+  /** @returns true when this call sent it, with what was given. */
+  #sendHead(first: { data?: Uint8Array; end?: boolean }): boolean {
+    if (this.#headSent || this.#done || !this.#head) return false;
+    this.#headSent = true;
+    const { status, headers } = this.#head;
+    const head: ReplyHead = {
+      kind: "http",
+      status,
+      headers: endToEndHeaders(headers),
+      ...(status === 401 && this.#options.leaseRejected() ? { leaseRejected: true } : {}),
+    };
+    this.#options.stream.sendHead(encodeHead(head), first);
+    return true;
+  }
+
+  #refuse(fault: Fault): void {
+    if (this.#done) return;
+    this.#call?.abort();
+    sendFault(this.#options.stream, fault);
+    this.#finish(fault.code);
+  }
+
+  #finish(outcome: number | FaultCode): void {
+    if (this.#done) return;
+    this.#done = true;
+    // A stream that the peer had reset keeps its place until here, where the work has ended.
+    this.#options.stream.end();
+    this.#options.onDone(outcome, this.#receivedBytes, this.#sentBytes);
+  }
+}
+
+/** Answers a stream with our own trouble; the rest of what comes on it is thrown away. */
+export function sendFault(stream: Stream, fault: Fault): void {
+  const head: ReplyHead = {
+    kind: "fault",
+    code: fault.code,
+    ...(fault.retryAfterMs === undefined ? {} : { retryAfterMs: Math.ceil(fault.retryAfterMs) }),
+  };
+  stream.sendHead(encodeHead(head), { end: true });
+}

@@ -1,0 +1,264 @@
+/**
+ * The few calls of InfluxDB's admin API that leases need. It sends nothing itself: `send` is the
+ * upstream client. The admin token is read again, once, when InfluxDB refuses it, because whoever keeps
+ * it may have rotated it.
+ */
+import { z } from "zod";
+import { Fault } from "../base/fault.ts";
+import type { Secret } from "../base/secret.ts";
+import type { ResolvedPermission } from "../lease/permission.ts";
+
+export interface ApiRequest {
+  readonly method: "GET" | "POST" | "DELETE";
+  /** Path and query. */
+  readonly path: string;
+  /** Lower-case names. */
+  readonly headers: Readonly<Record<string, string>>;
+  /** JSON text. */
+  readonly body?: string;
+  /** A longer answer is a fault. */
+  readonly maxAnswerBytes: number;
+}
+
+export interface ApiAnswer {
+  readonly status: number;
+  /** Lower-case names. */
+  readonly headers: Readonly<Record<string, string | undefined>>;
+  readonly body: string;
+}
+
+/**
+ * Sends one request, once, and follows no redirect.
+ * @throws Fault `upstream.*`, with the socket's error as its cause where there is one.
+ */
+export type ApiSend = (request: ApiRequest, timeoutMs: number) => Promise<ApiAnswer>;
+
+export interface InfluxdbApiOptions {
+  readonly send: ApiSend;
+  /** The admin token. `refused` is the one that InfluxDB has just answered 401 to, if that is why. */
+  readonly token: (refused?: Secret) => Promise<Secret>;
+  /** Default 10 s. */
+  readonly timeoutMs?: number;
+}
+
+export interface FoundBucket {
+  readonly id: string;
+  readonly organizationId: string;
+}
+
+export interface FoundAuthorization {
+  readonly id: string;
+  readonly description: string;
+}
+
+const MAX_ANSWER_BYTES = 1024 * 1024;
+/** 10,000 members with two tokens each, a kilobyte for each, and room for what others keep there. */
+const MAX_LISTING_BYTES = 64 * 1024 * 1024;
+
+export class InfluxdbApi {
+  readonly #options: InfluxdbApiOptions;
+  readonly #timeoutMs: number;
+  #token: Secret | undefined;
+  #tokenChanges = 0;
+
+  constructor(options: InfluxdbApiOptions) {
+    this.#options = options;
+    this.#timeoutMs = options.timeoutMs ?? 10_000;
+  }
+
+  /** Grows whenever the admin token has become another: what was denied to the old one may be allowed. */
+  get tokenChanges(): number {
+    return this.#tokenChanges;
+  }
+
+  /** @returns the id, or undefined when there is none of this name or id that the admin token may see. */
+  async findOrganization(nameOrId: string): Promise<string | undefined> {
+    const byName = await this.#organizations("org", nameOrId);
+    const found = byName.find(({ name }) => name === nameOrId);
+    if (found || !ID.test(nameOrId)) return found?.id;
+    return (await this.#organizations("orgID", nameOrId)).find(({ id }) => id === nameOrId)?.id;
+  }
+
+  /**
+   * By the organization's name the look-up works even where the admin token may not see the organization.
+   * @returns undefined when there is none that the admin token may see.
+   */
+  async findBucket(
+    name: string,
+    organization: { readonly id: string } | { readonly name: string },
+  ): Promise<FoundBucket | undefined> {
+    const query = new URLSearchParams({
+      name,
+      ...("id" in organization ? { orgID: organization.id } : { org: organization.name }),
+    });
+    const answer = await this.#call("GET", `/api/v2/buckets?${query}`, [200, 404]);
+    if (answer.status === 404) return undefined;
+    const { buckets } = parsed(Buckets, answer.body);
+    const found = buckets.find(
+      (bucket) => bucket.name === name && (!("id" in organization) || bucket.orgID === organization.id),
+    );
+    return found && { id: found.id, organizationId: found.orgID };
+  }
+
+  /** InfluxDB accepts any bucket id here, an unknown one too: take ids from `findBucket` alone. */
+  async createAuthorization(options: {
+    readonly organizationId: string;
+    readonly description: string;
+    readonly permissions: readonly ResolvedPermission[];
+  }): Promise<{ authorizationId: string; token: string }> {
+    const { permissions, organizationId, description } = options;
+    if (permissions.length === 0 || permissions.some(({ bucketId }) => !ID.test(bucketId))) {
+      throw new Fault("internal.bug", "a lease needs permissions that each name one bucket by its id");
+    }
+    const body = JSON.stringify({
+      orgID: organizationId,
+      status: "active",
+      description,
+      permissions: permissions.map(({ action, bucketId, organizationId: orgID }) => ({
+        action,
+        resource: { type: "buckets", id: bucketId, orgID },
+      })),
+    });
+    const answer = await this.#call("POST", "/api/v2/authorizations", [201], { body });
+    const { id, token } = parsed(Created, answer.body);
+    return { authorizationId: id, token };
+  }
+
+  /** Gone already is done. */
+  async deleteAuthorization(authorizationId: string): Promise<void> {
+    await this.#call("DELETE", `/api/v2/authorizations/${encodeURIComponent(authorizationId)}`, [204, 404]);
+  }
+
+  /** All that the admin token may see: InfluxDB has no pages here. Odd entries are left out. */
+  async listAuthorizations(): Promise<FoundAuthorization[]> {
+    const answer = await this.#call("GET", "/api/v2/authorizations", [200], {
+      maxAnswerBytes: MAX_LISTING_BYTES,
+      timeoutMs: this.#timeoutMs * 3,
+    });
+    return parsed(Authorizations, answer.body).authorizations.flatMap((entry) => {
+      const { success, data } = Authorization.safeParse(entry);
+      return success ? [data] : [];
+    });
+  }
+
+  async #organizations(parameter: "org" | "orgID", value: string) {
+    const query = new URLSearchParams({ [parameter]: value });
+    const answer = await this.#call("GET", `/api/v2/orgs?${query}`, [200, 404]);
+    return answer.status === 404 ? [] : parsed(Organizations, answer.body).orgs;
+  }
+
+  async #call(
+    method: ApiRequest["method"],
+    path: string,
+    accepted: readonly number[],
+    extra: { body?: string; maxAnswerBytes?: number; timeoutMs?: number } = {},
+  ): Promise<ApiAnswer> {
+    const { timeoutMs = this.#timeoutMs, ...rest } = extra;
+    const send = (token: Secret) =>
+      this.#options.send(
+        {
+          method,
+          path,
+          headers: {
+            authorization: `Token ${token.reveal()}`,
+            accept: "application/json",
+            ...(rest.body === undefined ? {} : { "content-type": "application/json" }),
+          },
+          maxAnswerBytes: MAX_ANSWER_BYTES,
+          ...rest,
+        },
+        timeoutMs,
+      );
+    const token = await this.#readToken();
+    let answer = await send(token);
+    if (answer.status === 401) {
+      const again = await this.#readToken(token);
+      if (!again.equals(token.reveal())) answer = await send(again);
+    }
+    if (accepted.includes(answer.status)) return answer;
+    throw refusal(answer, `${method} ${path.split("?")[0]}`);
+  }
+
+  async #readToken(refused?: Secret): Promise<Secret> {
+    const token = await this.#options.token(refused);
+    if (!this.#token?.equals(token.reveal())) this.#tokenChanges += 1;
+    this.#token = token;
+    return token;
+  }
+}
+
+/**
+ * Whether a creation that failed with this may all the same have made a token. Only what InfluxDB
+ * refused, or what never reached it, surely made none.
+ */
+export function mayHaveCreated(fault: Fault): boolean {
+  if (fault.code === "secret.unavailable") return false;
+  for (let cause: unknown = fault; cause instanceof Error; cause = cause.cause) {
+    if (cause instanceof Refused && cause.status < 500 && cause.status >= 300) return false;
+    if ("code" in cause && NEVER_SENT.has(String(cause.code))) return false;
+  }
+  return true;
+}
+
+const NEVER_SENT = new Set([
+  "ECONNREFUSED",
+  "ENOTFOUND",
+  "EAI_AGAIN",
+  "EHOSTUNREACH",
+  "ENETUNREACH",
+  "UND_ERR_CONNECT_TIMEOUT",
+]);
+
+/** InfluxDB's own words for an error, kept as the cause of the fault that they became. */
+class Refused extends Error {
+  readonly status: number;
+
+  constructor(status: number, body: string) {
+    const { data } = ErrorBody.safeParse(jsonOf(body));
+    super(data ? data.message.slice(0, 200) : "no reason given");
+    this.status = status;
+  }
+}
+
+function refusal(answer: ApiAnswer, what: string): Fault {
+  const { status } = answer;
+  const cause = new Refused(status, answer.body);
+  const message = `InfluxDB answered ${status} to ${what}: ${cause.message}`;
+  if (status === 401 || status === 403) return new Fault("upstream.denied", message, { cause });
+  if (status === 429 || status >= 500) {
+    const seconds = Number(answer.headers["retry-after"] ?? "");
+    const retryAfterMs = Number.isFinite(seconds) && seconds > 0 ? Math.min(seconds, 60) * 1_000 : undefined;
+    return new Fault("upstream.unreachable", message, {
+      cause,
+      ...(retryAfterMs === undefined ? {} : { retryAfterMs }),
+    });
+  }
+  return new Fault("upstream.malformed", message, { cause });
+}
+
+/** The body is not quoted in the fault: it may hold a token. */
+function parsed<T>(schema: z.ZodType<T>, body: string): T {
+  const { success, data } = schema.safeParse(jsonOf(body));
+  if (!success) throw new Fault("upstream.malformed", "InfluxDB's answer is not what its API says");
+  return data;
+}
+
+function jsonOf(body: string): unknown {
+  try {
+    return JSON.parse(body);
+  } catch {
+    return undefined;
+  }
+}
+
+/** InfluxDB's ids: 64 bits in hexadecimal. */
+const ID = /^[0-9a-f]{16}$/;
+
+const Id = z.string().regex(ID);
+const Organizations = z.object({ orgs: z.array(z.object({ id: Id, name: z.string() })) });
+const Buckets = z.object({ buckets: z.array(z.object({ id: Id, name: z.string(), orgID: Id })) });
+/** The token goes into a header: visible ASCII and of a sane length, or it is none. */
+const Created = z.object({ id: Id, token: z.string().regex(/^[!-~]{1,512}$/) });
+const Authorizations = z.object({ authorizations: z.array(z.unknown()) });
+const Authorization = z.object({ id: Id, description: z.string() });
+const ErrorBody = z.object({ message: z.string() });

@@ -1,0 +1,165 @@
+/**
+ * Looks at what InfluxDB holds: our leases, by their descriptions, and the ids of our buckets. Once at
+ * the start, again and again until that works; then slowly, and soon whenever something seems to have
+ * changed. Whether the outlet is ready follows from it.
+ */
+
+import { equalJitterMs } from "../base/back-off.ts";
+import type { Clock, Random } from "../base/clock.ts";
+import { Fault } from "../base/fault.ts";
+import type { Log } from "../base/log.ts";
+import type { DescriptionCodec } from "../lease/description.ts";
+import type { LeaseBook } from "../lease/lease-book.ts";
+import type { ResolvedPermission } from "../lease/permission.ts";
+import type { InfluxdbApi } from "./influxdb-api.ts";
+import type { LeaseProfile } from "./lease-profile.ts";
+import { resolvePermissions } from "./permission-resolution.ts";
+
+export interface Readiness {
+  readonly ready: boolean;
+  /** For a person; there when not ready. */
+  readonly reason?: string;
+}
+
+export interface LeaseSurveyOptions {
+  readonly api: InfluxdbApi;
+  readonly book: LeaseBook;
+  readonly codec: DescriptionCodec;
+  readonly organization: string;
+  readonly profile: LeaseProfile;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly log: Log;
+  /** Default 10 min. */
+  readonly reconcileMs: number;
+}
+
+const RETRY = { firstMs: 1_000, maxMs: 15_000 };
+/** A creation that a process before us had under way may have landed just after the first listing. */
+const SECOND_LOOK_MS = 3_000;
+const MIN_GAP_MS = 5_000;
+
+export class LeaseSurvey {
+  readonly #options: LeaseSurveyOptions;
+  #permissions: readonly ResolvedPermission[] | undefined;
+  #running = false;
+  #startedMs = Number.NEGATIVE_INFINITY;
+  #dueMs = Number.NEGATIVE_INFINITY;
+  #wantedMs = Number.POSITIVE_INFINITY;
+  #failures = 0;
+  #successes = 0;
+  #surveyTrouble: string | undefined = "InfluxDB has not been asked yet";
+  #creationTrouble: { readonly reason: string; readonly tokenChanges: number } | undefined;
+  /** What was last logged; null before the first time. */
+  #said: string | undefined | null = null;
+
+  constructor(options: LeaseSurveyOptions) {
+    this.#options = options;
+  }
+
+  /** What leases are made with; undefined until it is known. */
+  get permissions(): readonly ResolvedPermission[] | undefined {
+    return this.#permissions;
+  }
+
+  get readiness(): Readiness {
+    const reason = this.#surveyTrouble ?? this.#creationTrouble?.reason;
+    return reason === undefined ? { ready: true } : { ready: false, reason };
+  }
+
+  /** When to `run`; undefined while it runs. */
+  dueMs(): number | undefined {
+    if (this.#running) return undefined;
+    if (this.#failures > 0) return this.#dueMs;
+    return Math.min(this.#dueMs, this.#wantedMs, this.#options.book.scanDueMs() ?? Number.POSITIVE_INFINITY);
+  }
+
+  /** Something may have changed in InfluxDB. */
+  soon(): void {
+    this.#wantedMs = Math.max(this.#options.clock.monotonicMs(), this.#startedMs + MIN_GAP_MS);
+  }
+
+  /** InfluxDB denied us a creation (a reason) or made one (undefined), which a survey does not try. */
+  creationTried(trouble: string | undefined): void {
+    const { tokenChanges } = this.#options.api;
+    this.#creationTrouble = trouble === undefined ? undefined : { reason: trouble, tokenChanges };
+    this.#say();
+  }
+
+  /** Never throws. */
+  async run(): Promise<void> {
+    const { clock, random, reconcileMs } = this.#options;
+    this.#running = true;
+    this.#startedMs = clock.monotonicMs();
+    this.#wantedMs = Number.POSITIVE_INFINITY;
+    try {
+      await this.#adoptAll();
+      await this.#resolve();
+      // Nothing but another token, or this one put in force again, ends what creations were denied for.
+      const sameToken = this.#creationTrouble?.tokenChanges === this.#options.api.tokenChanges;
+      if (this.#failures > 0 || !sameToken) this.#creationTrouble = undefined;
+      this.#failures = 0;
+      this.#successes += 1;
+      this.#surveyTrouble = undefined;
+      const pauseMs = this.#successes === 1 ? SECOND_LOOK_MS : reconcileMs * (0.8 + 0.4 * random());
+      this.#dueMs = clock.monotonicMs() + pauseMs;
+    } catch (thrown) {
+      const fault = Fault.from(thrown, "upstream.malformed");
+      this.#failures += 1;
+      this.#surveyTrouble = fault.message;
+      const pauseMs = Math.max(fault.retryAfterMs ?? 0, equalJitterMs(RETRY, this.#failures, random));
+      this.#dueMs = clock.monotonicMs() + pauseMs;
+    } finally {
+      this.#running = false;
+      this.#say();
+    }
+  }
+
+  async #adoptAll(): Promise<void> {
+    const { api, book, codec, clock, log } = this.#options;
+    for (const { id: authorizationId, description } of await api.listAuthorizations()) {
+      if (book.tracks(authorizationId)) continue;
+      const facts = codec.decode(description);
+      if (facts === "forged") log.debug("lease.forged", { authorization: authorizationId });
+      if (typeof facts === "string") continue;
+      const now = { monotonicMs: clock.monotonicMs(), wallMs: clock.wallMs() };
+      if (!book.adopt({ authorizationId, facts }, now)) continue;
+      log.info("lease.found", {
+        lease: facts.leaseId,
+        member: facts.member,
+        authorization: authorizationId,
+        expires: new Date(facts.expiresAtMs).toISOString(),
+      });
+    }
+    book.scanned(this.#startedMs, clock.monotonicMs());
+  }
+
+  async #resolve(): Promise<void> {
+    const { api, book, clock, log, organization, profile } = this.#options;
+    try {
+      const permissions = await resolvePermissions(api, { organization, permissions: profile.permissions });
+      if (this.#permissions && idsOf(this.#permissions) !== idsOf(permissions)) {
+        log.warn("lease.buckets-changed", { organization });
+        book.revokeAll(clock.monotonicMs());
+      }
+      this.#permissions = permissions;
+    } catch (fault) {
+      // A bucket that is gone: no lease can be right until it is there again.
+      if (fault instanceof Fault && fault.code === "lease.denied") this.#permissions = undefined;
+      throw fault;
+    }
+  }
+
+  /** Once per change. */
+  #say(): void {
+    const { ready, reason } = this.readiness;
+    if (reason === this.#said) return;
+    this.#said = reason;
+    if (ready) this.#options.log.info("lease.ready", { profile: this.#options.profile.name });
+    else this.#options.log.error("lease.not-ready", { reason });
+  }
+}
+
+function idsOf(permissions: readonly ResolvedPermission[]): string {
+  return permissions.map(({ bucketId, organizationId }) => `${organizationId}/${bucketId}`).join();
+}

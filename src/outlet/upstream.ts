@@ -1,0 +1,198 @@
+/**
+ * The HTTP client towards InfluxDB: one keep-alive pool, TLS verified, strict about what comes back.
+ * It is undici by its file name: inside Bun the bare name is an empty shim whose TLS options do nothing.
+ */
+import { type Dispatcher, errors, Pool } from "undici/index.js";
+import { Fault } from "../base/fault.ts";
+import type { HeaderList } from "../channel/exchange.ts";
+
+export interface UpstreamOptions {
+  /** `http://host:port` or `https://host:port`. */
+  readonly url: string;
+  readonly maxConnections: number;
+  /** Until the head of the answer, and between two pieces of its body, in milliseconds. */
+  readonly timeoutMs: number;
+  /** PEM of the authorities to trust in place of the system's. */
+  readonly tlsCa?: string;
+  readonly tlsMinVersion: "TLSv1.2" | "TLSv1.3";
+  readonly insecureSkipVerify: boolean;
+}
+
+export interface UpstreamRequest {
+  readonly method: string;
+  /** Origin form, canonical. */
+  readonly target: string;
+  readonly headers: HeaderList;
+  /** Whole, or in pieces as they come; undefined for none. */
+  readonly body: Uint8Array | AsyncIterable<Uint8Array> | undefined;
+  /** Length of a body in pieces, where it is known. */
+  readonly bodyBytes?: number;
+  /** Safe to send a second time when a kept connection turns out to be dead. */
+  readonly idempotent: boolean;
+}
+
+/** What is told of the answer; `onEnd` or `onFailure` comes last, once. */
+export interface UpstreamHandler {
+  onHead(status: number, headers: HeaderList): void;
+  /** @returns false to hold the rest back until `resume`. */
+  onData(chunk: Uint8Array): boolean;
+  onEnd(): void;
+  onFailure(fault: Fault): void;
+}
+
+export interface UpstreamCall {
+  resume(): void;
+  abort(): void;
+}
+
+const CONNECT_TIMEOUT_MS = 3_000;
+const KEEP_ALIVE_MS = 30_000;
+const MAX_HEAD_BYTES = 64 * 1024;
+
+export class Upstream {
+  readonly #pool: Pool;
+
+  constructor(options: UpstreamOptions) {
+    this.#pool = new Pool(options.url, {
+      connections: options.maxConnections,
+      pipelining: 1,
+      keepAliveTimeout: KEEP_ALIVE_MS,
+      headersTimeout: options.timeoutMs,
+      bodyTimeout: options.timeoutMs,
+      maxHeaderSize: MAX_HEAD_BYTES,
+      // No bound: a streamed query may be as long as it likes, and the pieces are passed on one by one.
+      maxResponseSize: -1,
+      connect: {
+        timeout: CONNECT_TIMEOUT_MS,
+        // Said outright, so that no environment variable can turn it off.
+        rejectUnauthorized: !options.insecureSkipVerify,
+        minVersion: options.tlsMinVersion,
+        ...(options.tlsCa === undefined ? {} : { ca: options.tlsCa }),
+      },
+    });
+  }
+
+  send(request: UpstreamRequest, handler: UpstreamHandler): UpstreamCall {
+    const call = new Call(this.#pool, request, handler);
+    call.start();
+    return call;
+  }
+
+  /** Ends idle connections at once and the others with their requests. */
+  async close(): Promise<void> {
+    await this.#pool.close();
+  }
+
+  async destroy(): Promise<void> {
+    await this.#pool.destroy();
+  }
+}
+
+class Call implements UpstreamCall, Dispatcher.DispatchHandler {
+  readonly #pool: Pool;
+  readonly #request: UpstreamRequest;
+  readonly #handler: UpstreamHandler;
+  #controller: Dispatcher.DispatchController | undefined;
+  #headed = false;
+  #aborted = false;
+  #attempts = 0;
+
+  constructor(pool: Pool, request: UpstreamRequest, handler: UpstreamHandler) {
+    this.#pool = pool;
+    this.#request = request;
+    this.#handler = handler;
+  }
+
+  start(): void {
+    this.#attempts++;
+    const { method, target, headers, body, bodyBytes } = this.#request;
+    const flat: string[] = [];
+    for (const [name, value] of headers) flat.push(name, value);
+    if (bodyBytes !== undefined && !(body instanceof Uint8Array))
+      flat.push("content-length", String(bodyBytes));
+    try {
+      this.#pool.dispatch(
+        {
+          method: method as Dispatcher.HttpMethod,
+          path: target,
+          headers: flat,
+          body: (body ?? null) as Buffer,
+        },
+        this,
+      );
+    } catch (thrown) {
+      this.onResponseError(undefined, thrown as Error);
+    }
+  }
+
+  resume(): void {
+    this.#controller?.resume();
+  }
+
+  abort(): void {
+    this.#aborted = true;
+    this.#controller?.abort(new Error("no longer wanted"));
+  }
+
+  onRequestStart(controller: Dispatcher.DispatchController): void {
+    this.#controller = controller;
+    if (this.#aborted) controller.abort(new Error("no longer wanted"));
+  }
+
+  onResponseStart(controller: Dispatcher.DispatchController, status: number): void {
+    if (status < 200) return;
+    this.#headed = true;
+    this.#handler.onHead(status, headerList(controller.rawHeaders));
+  }
+
+  onResponseData(controller: Dispatcher.DispatchController, chunk: Uint8Array): void {
+    if (!this.#handler.onData(chunk)) controller.pause();
+  }
+
+  onResponseEnd(): void {
+    this.#handler.onEnd();
+  }
+
+  onResponseError(_controller: Dispatcher.DispatchController | undefined, error: Error): void {
+    if (this.#aborted)
+      return this.#handler.onFailure(new Fault("request.aborted", "the request was called off"));
+    const fault = upstreamFault(error);
+    // A kept connection may have been closed by the other end just as the request went out.
+    const again = fault.code === "upstream.unreachable" && this.#request.idempotent && !this.#headed;
+    const replayable = this.#request.body === undefined || this.#request.body instanceof Uint8Array;
+    if (again && replayable && this.#attempts === 1 && error instanceof errors.SocketError)
+      return this.start();
+    this.#handler.onFailure(fault);
+  }
+}
+
+function headerList(raw: unknown): HeaderList {
+  const flat = Array.isArray(raw) ? raw : [];
+  const list: [string, string][] = [];
+  for (let i = 0; i + 1 < flat.length; i += 2) {
+    list.push([flat[i].toString("latin1").toLowerCase(), flat[i + 1].toString("latin1")]);
+  }
+  return list;
+}
+
+function upstreamFault(error: Error): Fault {
+  if (error instanceof Fault) return error;
+  const options = { cause: error };
+  if (error instanceof errors.HeadersTimeoutError || error instanceof errors.BodyTimeoutError) {
+    return new Fault("upstream.timeout", "InfluxDB did not answer in time", options);
+  }
+  if (
+    error instanceof errors.HTTPParserError ||
+    error instanceof errors.HeadersOverflowError ||
+    error instanceof errors.ResponseContentLengthMismatchError
+  ) {
+    return new Fault("upstream.malformed", `InfluxDB's answer is not valid HTTP: ${error.message}`, options);
+  }
+  if (
+    error instanceof errors.InvalidArgumentError ||
+    error instanceof errors.RequestContentLengthMismatchError
+  ) {
+    return new Fault("request.malformed", `the request cannot be sent on: ${error.message}`, options);
+  }
+  return new Fault("upstream.unreachable", `cannot reach InfluxDB: ${error.message || error.name}`, options);
+}

@@ -1,0 +1,172 @@
+/**
+ * proxy: the inlet. HTTP from a client that has no token goes in, one stream of the tunnel per request
+ * goes out. It speaks web standards only, so Bun, Node and Deno all serve it; it knows neither how the
+ * tunnel is made nor what InfluxDB's addresses, buckets or tokens are.
+ */
+import { Hono } from "hono";
+import type { Clock } from "../base/clock.ts";
+import { Fault } from "../base/fault.ts";
+import type { Log } from "../base/log.ts";
+import type { StreamOpener } from "../channel/stream.ts";
+import type { HeldLease } from "../lease/lease-holder.ts";
+import { checkMethod, type DecidedRoute, isOpen, notCovered, type RouteClass, resolveRoute } from "../policy/route.ts";
+import { answerFault } from "./answer.ts";
+import { type BrowserGuardOptions, createBrowserGuard } from "./browser-guard.ts";
+import { Forwarder } from "./forward.ts";
+import { forwardedHeaders } from "./headers.ts";
+import type { InletLimits } from "./inlet-limits.ts";
+import { RequestBodies } from "./request-body.ts";
+import { StreamSlots } from "./stream-slots.ts";
+import { Watch } from "./watch.ts";
+
+/** The tunnel as the inlet sees it. */
+export interface Uplink extends StreamOpener {
+  /** Whether a channel is up; when none is, a request is answered before its body is read. */
+  isUp(): boolean;
+}
+
+export type InletLease = Pick<HeldLease, "leaseId" | "token" | "routes">;
+
+export interface LeaseSource {
+  current(): InletLease | undefined;
+  /**
+   * A lease other than the one that InfluxDB refused; callers that come together share one request.
+   * @throws Fault `lease.*` or `tunnel.down` when there is none to be had soon.
+   */
+  replace(rejectedId: string): Promise<InletLease>;
+}
+
+/** What is counted; all cheap, all synchronous. */
+export interface InletMeter {
+  started(): void;
+  /** The head of an answer is ready; `routeClass` is undefined for what was refused before it was known. */
+  answered(routeClass: RouteClass | undefined, status: number, tookMs: number): void;
+  faulted(code: Fault["code"]): void;
+  replayed(): void;
+}
+
+export interface InletDeps {
+  readonly service: string;
+  readonly uplink: Uplink;
+  readonly lease: LeaseSource;
+  /** Named routes that are open besides what the lease covers. */
+  readonly openRoutes: readonly string[];
+  readonly guard: BrowserGuardOptions;
+  readonly limits: InletLimits;
+  readonly log: Log;
+  readonly meter: InletMeter;
+  readonly clock: Clock;
+}
+
+export interface InletApp {
+  /** A web-standard handler: `Request` in, `Response` out; it never rejects. */
+  fetch(request: Request): Response | Promise<Response>;
+  /** Requests whose stream is not finished. */
+  inFlight(): number;
+  /** Ends the app's timer; requests in flight are answered 503. */
+  close(): void;
+}
+
+export function createInletApp(deps: InletDeps): InletApp {
+  const inlet = new Inlet(deps);
+  // One route and no look at the path by Hono: it is decided in canonical form further down.
+  const app = new Hono({ getPath: () => "/" });
+  app.all("*", (context) => inlet.serve(context.req.raw));
+  app.onError((error) => inlet.answerThrown(error));
+  return {
+    fetch: (request) => app.fetch(request),
+    inFlight: () => inlet.slots.inUse,
+    close: () => inlet.watch.close(),
+  };
+}
+
+const MAX_REMEMBERED_ROUTES = 256;
+
+class Inlet {
+  readonly slots: StreamSlots;
+  readonly watch: Watch;
+  readonly #deps: InletDeps;
+  readonly #guard: ReturnType<typeof createBrowserGuard>;
+  readonly #bodies: RequestBodies;
+  readonly #forwarder: Forwarder;
+  /** A client sends to the same few targets for ever: each is brought into canonical form once. */
+  readonly #routes = new Map<string, DecidedRoute>();
+
+  constructor(deps: InletDeps) {
+    this.#deps = deps;
+    this.#guard = createBrowserGuard(deps.guard);
+    this.watch = new Watch(deps.clock);
+    this.slots = new StreamSlots(deps.limits, this.watch);
+    this.#bodies = new RequestBodies(deps.limits, this.watch);
+    this.#forwarder = new Forwarder(deps, this.slots, this.watch);
+  }
+
+  async serve(request: Request): Promise<Response> {
+    const startedMs = this.#deps.clock.monotonicMs();
+    this.#deps.meter.started();
+    let route: DecidedRoute | undefined;
+    let response: Response;
+    try {
+      this.#guard.check(request.method, request.headers);
+      const headers = forwardedHeaders(request.headers, this.#deps.limits);
+      route = this.#route(request);
+      const lease = this.#admit(route);
+      const body = await this.#bodies.receive(request);
+      response = await this.#forwarder.forward({ request, route, headers, lease, body });
+    } catch (thrown) {
+      response = this.answerThrown(thrown);
+    }
+    this.#deps.meter.answered(
+      route?.routeClass,
+      response.status,
+      this.#deps.clock.monotonicMs() - startedMs,
+    );
+    return response;
+  }
+
+  answerThrown(thrown: unknown): Response {
+    const fault = Fault.from(thrown);
+    this.#deps.meter.faulted(fault.code);
+    if (fault.code === "internal.bug") this.#deps.log.error("inlet.bug", { fault, stack: stackOf(thrown) });
+    else this.#deps.log.debug("inlet.refused", { fault });
+    // What is left of a body that came too slowly, or is too long, will not be read.
+    const close = fault.code === "request.slow" || fault.code === "request.body-too-large";
+    return answerFault(fault, { close });
+  }
+
+  #route(request: Request): DecidedRoute {
+    checkMethod(request.method);
+    const target = originForm(request.url);
+    const key = `${request.method} ${target}`;
+    let route = this.#routes.get(key);
+    if (!route) {
+      route = resolveRoute(request.method, target);
+      if (this.#routes.size >= MAX_REMEMBERED_ROUTES) this.#routes.clear();
+      this.#routes.set(key, route);
+    }
+    return route;
+  }
+
+  /** @throws Fault at once, before any body is read, when there is no way through at this time. */
+  #admit(route: DecidedRoute): InletLease | undefined {
+    const { uplink, openRoutes } = this.#deps;
+    const lease = this.#deps.lease.current();
+    if (lease && !isOpen(route.routeClass, { routes: lease.routes, openRoutes })) throw notCovered();
+    if (!uplink.isUp()) throw new Fault("tunnel.down", "no channel is up");
+    if (!lease && route.routeClass !== "always") throw new Fault("lease.unavailable", "no lease is held");
+    return lease;
+  }
+}
+
+/** Path and query of a request's URL; without `URL`, which would read it a second time. */
+function originForm(url: string): string {
+  if (url.charCodeAt(0) === 0x2f) return url;
+  const scheme = url.indexOf("://");
+  const slash = scheme < 0 ? -1 : url.indexOf("/", scheme + 3);
+  if (slash < 0) throw new Fault("request.malformed", "the request has no path");
+  return url.slice(slash);
+}
+
+function stackOf(thrown: unknown): string | undefined {
+  return thrown instanceof Error ? thrown.stack : undefined;
+}

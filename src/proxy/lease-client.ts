@@ -1,0 +1,183 @@
+/**
+ * Keeps the inlet's lease: asks the outlet when the holder says so, one request at a time, each with a
+ * deadline. Requests of clients only ever read what is held.
+ */
+import type { Clock } from "../base/clock.ts";
+import { Fault } from "../base/fault.ts";
+import type { Log } from "../base/log.ts";
+import { decodeReplyHead, encodeHead, type LeaseReplyHead } from "../channel/exchange.ts";
+import type { Stream, StreamHandler, StreamOpener } from "../channel/stream.ts";
+import type { HeldLease, LeaseHolder } from "../lease/lease-holder.ts";
+import type { LeaseSource } from "./inlet-app.ts";
+
+export interface LeaseClientOptions {
+  readonly service: string;
+  readonly uplink: StreamOpener;
+  readonly holder: LeaseHolder;
+  readonly clock: Clock;
+  readonly log: Log;
+}
+
+export interface LeaseClientStatus {
+  readonly held: boolean;
+  readonly leaseId?: string;
+  readonly expiresInMs?: number;
+  readonly renewInMs?: number;
+  readonly tokenAt?: "inlet" | "outlet";
+  readonly lastFault?: string;
+  readonly grants: number;
+  readonly failures: number;
+}
+
+/** The outlet answers within 3 s or says that it cannot; then comes the way there and back. */
+const ANSWER_MS = 4_000;
+/** Nothing to do: look again after this, or when something happens. */
+const IDLE_MS = 60_000;
+
+export class LeaseClient implements LeaseSource {
+  readonly #options: LeaseClientOptions;
+  #timer: ReturnType<typeof setTimeout> | undefined;
+  #asking: Promise<void> | undefined;
+  #lastFault: Fault | undefined;
+  #grants = 0;
+  #failures = 0;
+  #stopped = false;
+
+  constructor(options: LeaseClientOptions) {
+    this.#options = options;
+  }
+
+  current(): HeldLease | undefined {
+    return this.#options.holder.current(this.#nowMs());
+  }
+
+  async replace(rejectedId: string): Promise<HeldLease> {
+    const { holder } = this.#options;
+    holder.rejected(rejectedId);
+    if (!this.current()) await this.#ask();
+    const lease = this.current();
+    if (lease) return lease;
+    throw this.#lastFault ?? new Fault("lease.unavailable", "the outlet gave no lease");
+  }
+
+  /** A channel has come up: whatever stood in the way before may be gone. */
+  connected(): void {
+    this.#options.holder.reconnected();
+    this.#turn();
+  }
+
+  stop(): void {
+    this.#stopped = true;
+    clearTimeout(this.#timer);
+  }
+
+  status(): LeaseClientStatus {
+    const lease = this.current();
+    const nowMs = this.#nowMs();
+    return {
+      held: lease !== undefined,
+      ...(lease && {
+        leaseId: lease.leaseId,
+        expiresInMs: Math.round(lease.expiresAtMs - nowMs),
+        renewInMs: Math.round(lease.renewAtMs - nowMs),
+        tokenAt: lease.token ? "inlet" : "outlet",
+      }),
+      ...(this.#lastFault && { lastFault: this.#lastFault.code }),
+      grants: this.#grants,
+      failures: this.#failures,
+    };
+  }
+
+  #turn(): void {
+    if (this.#stopped) return;
+    clearTimeout(this.#timer);
+    const nowMs = this.#nowMs();
+    if (this.#options.holder.needsRequest(nowMs)) {
+      void this.#ask();
+      return;
+    }
+    const atMs = this.#options.holder.nextRequestMs() ?? nowMs + IDLE_MS;
+    this.#timer = setTimeout(() => this.#turn(), Math.min(IDLE_MS, Math.max(10, atMs - nowMs)));
+  }
+
+  /** Never rejects; callers that come together share one request. */
+  #ask(): Promise<void> {
+    this.#asking ??= this.#request().finally(() => {
+      this.#asking = undefined;
+      this.#turn();
+    });
+    return this.#asking;
+  }
+
+  async #request(): Promise<void> {
+    const { holder, log, service } = this.#options;
+    const rejected = holder.asking();
+    try {
+      const grant = await this.#exchange(rejected);
+      holder.granted(grant, this.#nowMs());
+      this.#grants++;
+      this.#lastFault = undefined;
+      log.info("lease.granted", { service, lease: grant.leaseId, expires_in_ms: grant.expiresInMs });
+    } catch (thrown) {
+      const fault = Fault.from(thrown);
+      this.#failures++;
+      holder.failed(this.#nowMs(), fault.retryAfterMs);
+      // While no channel is up there is nothing to say that the channel has not said.
+      if (fault.code !== "tunnel.down" && fault.code !== this.#lastFault?.code) {
+        log.warn("lease.refused", { service, fault });
+      }
+      this.#lastFault = fault;
+    }
+  }
+
+  #exchange(rejected: string | undefined): Promise<LeaseReplyHead> {
+    const { service, uplink } = this.#options;
+    return new Promise((resolve, reject) => {
+      let stream: Stream | undefined;
+      const timer = setTimeout(() => {
+        reject(new Fault("lease.unavailable", `the outlet did not answer within ${ANSWER_MS / 1000} s`));
+        stream?.reset("timeout");
+      }, ANSWER_MS);
+      const handler: StreamHandler = {
+        onHead(bytes) {
+          try {
+            const head = decodeReplyHead(bytes);
+            if (head.kind === "lease") resolve(head);
+            else if (head.kind === "fault") reject(faultOf(head.code, head.retryAfterMs));
+            else reject(new Fault("channel.protocol", "the outlet answered something else than a lease"));
+          } catch (thrown) {
+            reject(thrown);
+          }
+        },
+        onData: (chunk) => stream?.consumed(chunk.length),
+        onEnd() {
+          clearTimeout(timer);
+          reject(new Fault("lease.unavailable", "the outlet's answer has no head"));
+        },
+        onReset(fault) {
+          clearTimeout(timer);
+          reject(fault);
+        },
+      };
+      try {
+        const head = encodeHead({ kind: "lease", service, ...(rejected === undefined ? {} : { rejected }) });
+        stream = uplink.openStream(head, handler, { end: true });
+      } catch (thrown) {
+        clearTimeout(timer);
+        reject(thrown);
+      }
+    });
+  }
+
+  #nowMs(): number {
+    return this.#options.clock.monotonicMs();
+  }
+}
+
+function faultOf(code: Fault["code"], retryAfterMs: number | undefined): Fault {
+  return new Fault(
+    code,
+    `the outlet gives no lease (${code})`,
+    retryAfterMs === undefined ? {} : { retryAfterMs },
+  );
+}

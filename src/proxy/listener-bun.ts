@@ -1,0 +1,63 @@
+/**
+ * Bun's server. Its parser (1.4.5) refuses CL+TE, differing or odd lengths, odd codings, bare LF,
+ * obs-fold, NUL, bad chunks and HTTP/1.0 chunks by itself, and lets heads that drip go after 12 s
+ * whatever `idleTimeout` says; what it lets through is refused in the app.
+ */
+import { chmodSync } from "node:fs";
+import { Fault } from "../base/fault.ts";
+import { answerFault } from "./answer.ts";
+import {
+  addressFault,
+  addressText,
+  drained,
+  IDLE_TIMEOUT_SECONDS,
+  type InletListener,
+  type ListenerOptions,
+  SOCKET_MODE,
+} from "./listener.ts";
+import { clearStaleSocket, removeSocket } from "./socket-file.ts";
+
+export async function startBunListener(options: ListenerOptions): Promise<InletListener> {
+  const { at, app } = options;
+  const path = "path" in at ? at.path : undefined;
+  let server: Bun.Server<undefined>;
+  try {
+    if (path !== undefined) await clearStaleSocket(path);
+    server = serve(options);
+    if (path !== undefined) chmodSync(path, SOCKET_MODE);
+  } catch (cause) {
+    throw addressFault(at, cause);
+  }
+  return {
+    address: addressText("path" in at ? at : { host: at.host, port: server.port ?? at.port }),
+    async stop(graceMs) {
+      // The promise would wait for idle connections too, which clients keep for ever.
+      void server.stop(false);
+      await drained(app, graceMs);
+      await server.stop(true);
+      if (path !== undefined) removeSocket(path);
+    },
+  };
+}
+
+function serve({ at, app, limits, log }: ListenerOptions): Bun.Server<undefined> {
+  const common = {
+    development: false,
+    // The app answers 413 in its own words; the runtime's is a second line.
+    maxRequestBodySize: limits.maxBodyBytes + 1024 * 1024,
+    async fetch(request: Request, server: Bun.Server<undefined>): Promise<Response> {
+      // While the tunnel stalls the client must not be cut off: until the answer, the app keeps the time.
+      server.timeout(request, 0);
+      const response = await app.fetch(request);
+      server.timeout(request, IDLE_TIMEOUT_SECONDS);
+      return response;
+    },
+    // Without it Bun answers with its own page.
+    error(thrown: Error): Response {
+      log.error("inlet.bug", { fault: thrown, stack: thrown.stack });
+      return answerFault(new Fault("internal.bug", "thrown out of the app"));
+    },
+  };
+  if ("path" in at) return Bun.serve({ ...common, unix: at.path });
+  return Bun.serve({ ...common, idleTimeout: IDLE_TIMEOUT_SECONDS, hostname: at.host, port: at.port });
+}
