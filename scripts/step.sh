@@ -20,7 +20,8 @@ step() {
     printf '%s: %d.%d s\n' "$label" $((elapsed / 1000)) $((elapsed % 1000 / 100)) >&2
   else
     printf '%s: failed after %d s\n' "$label" $((elapsed / 1000)) >&2
-    tail -n 40 "$log" | sed 's/^/    /' >&2
+    # The cause may stand first (npm) or last (compilers).
+    { head -n 20 "$log"; tail -n +21 "$log" | tail -n 30; } | sed 's/^/    /' >&2
   fi
   if [ -z "${STEP_LOG:-}" ]; then rm -f "$log"; fi
   return "$status"

@@ -18,6 +18,7 @@
  * Tags 0x01..0x7f are critical: a reader that does not know one refuses. 0x80..0xff may be ignored.
  */
 import { Fault } from "../base/fault.ts";
+import { KEY_BYTES, TAG_BYTES } from "../crypto/provider.ts";
 import { readUint32, writeUint32 } from "./frame.ts";
 
 export interface Hello {
@@ -29,6 +30,8 @@ export interface Hello {
 }
 
 export const MAX_HELLO_BYTES = 8 * 1024;
+/** With the ephemeral key, the sealed static key and the tag of the payload. */
+export const MAX_HANDSHAKE_MESSAGE_BYTES = KEY_BYTES + (KEY_BYTES + TAG_BYTES) + MAX_HELLO_BYTES + TAG_BYTES;
 
 const tags = { attestation: 1, limits: 2, time: 3, software: 4 } as const;
 const LAST_CRITICAL = 0x7f;

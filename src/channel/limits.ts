@@ -32,9 +32,11 @@ export const defaultLimits: ChannelLimits = {
   pingTimeoutMs: 10_000,
 };
 
-/** Frames of which an honest peer sends few: resets, opens over the cap, pings. */
+/** Frames of which an honest peer sends few: resets of streams just opened, opens over the cap, pings. */
 export const NUISANCE_BURST = 200;
 export const NUISANCE_PER_SECOND = 50;
+/** Giving up a stream that is older costs nothing: a stalled InfluxDB makes every client do so at once. */
+export const YOUNG_STREAM_MS = 1_000;
 /** Control frames queued for a peer that does not read. */
 export const MAX_QUEUED_CONTROL = 4_096;
 /** No credit of a stream may exceed this (2^31-1), in bytes. */

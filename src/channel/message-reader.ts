@@ -8,9 +8,21 @@ export const LENGTH_BYTES = 2;
 export const MAX_MESSAGE_BYTES = 65535;
 
 export class MessageReader {
+  #maxMessageBytes: number;
   /** What has come of a message that is not yet whole, length prefix included. */
   #partial: Uint8Array | undefined;
   #filled = 0;
+
+  /** @param maxMessageBytes of a peer that is still a stranger; it is also what may be held for it. */
+  constructor(maxMessageBytes = MAX_MESSAGE_BYTES) {
+    this.#maxMessageBytes = maxMessageBytes;
+  }
+
+  /** From here on messages may be as long as Noise allows. Call it between two messages. */
+  allowLongest(): void {
+    this.#maxMessageBytes = MAX_MESSAGE_BYTES;
+    this.#partial = undefined;
+  }
 
   /** True when the bytes so far end between two messages. */
   get atBoundary(): boolean {
@@ -20,7 +32,7 @@ export class MessageReader {
   /**
    * @param take gets each whole message as a view that is valid during the call; returning false stops
    *   the reading, for good.
-   * @throws Fault `channel.protocol` for a message of no bytes.
+   * @throws Fault `channel.protocol` for a message of no bytes, or longer than allowed.
    */
   push(chunk: Uint8Array, take: (message: Uint8Array) => boolean): void {
     let at = 0;
@@ -35,13 +47,13 @@ export class MessageReader {
         continue;
       }
       const left = chunk.length - at;
-      const length = left >= LENGTH_BYTES ? lengthAt(chunk, at) : undefined;
+      const length = left >= LENGTH_BYTES ? this.#lengthAt(chunk, at) : undefined;
       if (length !== undefined && left >= LENGTH_BYTES + length) {
         at += LENGTH_BYTES + length;
         if (!take(chunk.subarray(at - length, at))) return;
         continue;
       }
-      this.#partial ??= new Uint8Array(LENGTH_BYTES + MAX_MESSAGE_BYTES);
+      this.#partial ??= new Uint8Array(LENGTH_BYTES + this.#maxMessageBytes);
       this.#partial.set(chunk.subarray(at), 0);
       this.#filled = left;
       return;
@@ -54,7 +66,7 @@ export class MessageReader {
   }
 
   #wanted(): number | undefined {
-    return this.#filled < LENGTH_BYTES ? undefined : LENGTH_BYTES + lengthAt(this.#partial!, 0);
+    return this.#filled < LENGTH_BYTES ? undefined : LENGTH_BYTES + this.#lengthAt(this.#partial!, 0);
   }
 
   /** Copies what the started message still lacks: first its length, then its body. */
@@ -65,10 +77,11 @@ export class MessageReader {
     this.#filled += count;
     return at + count;
   }
-}
 
-function lengthAt(bytes: Uint8Array, at: number): number {
-  const length = (bytes[at]! << 8) | bytes[at + 1]!;
-  if (length === 0) throw new Fault("channel.protocol", "a message of no bytes");
-  return length;
+  #lengthAt(bytes: Uint8Array, at: number): number {
+    const length = (bytes[at]! << 8) | bytes[at + 1]!;
+    if (length === 0) throw new Fault("channel.protocol", "a message of no bytes");
+    if (length > this.#maxMessageBytes) throw new Fault("channel.protocol", "a message is too long");
+    return length;
+  }
 }

@@ -14,6 +14,8 @@ export interface StreamOwner {
   ready(stream: MuxStream): void;
   sendCredit(stream: MuxStream, bytes: number): void;
   sendReset(stream: MuxStream, reason: ResetReason): void;
+  /** The queue of a stream whose `write` had returned false is empty: call its `tellWritable` once no message is being filled. */
+  drained(stream: MuxStream): void;
   /** Both directions are done: forget the stream. */
   finished(stream: MuxStream): void;
   /** Takes up to `bytes` from what windows may grow by; returns what was granted. */
@@ -28,6 +30,7 @@ const EMPTY = new Uint8Array(0);
 
 export class MuxStream implements Stream {
   readonly id: number;
+  readonly openedAtMs: number;
   handler: StreamHandler;
   /** In the multiplexer's round of streams that have something to send. */
   queued = false;
@@ -61,8 +64,10 @@ export class MuxStream implements Stream {
     owner: StreamOwner;
     handler: StreamHandler;
     sendCredit: number;
+    nowMs: number;
   }) {
     this.id = options.id;
+    this.openedAtMs = options.nowMs;
     this.handler = options.handler;
     this.#owner = options.owner;
     this.#opener = options.opener;
@@ -103,8 +108,9 @@ export class MuxStream implements Stream {
   reset(reason: ResetReason): void {
     if (this.#gone) return;
     // A stream whose OPEN never left is unknown to the peer: its number is just not used.
-    if (!this.#cut && (this.#headSent || !this.#opener)) this.#owner.sendReset(this, reason);
+    const tell = !this.#cut && this.announced;
     this.#leave();
+    if (tell) this.#owner.sendReset(this, reason);
   }
 
   consumed(bytes: number): void {
@@ -123,6 +129,16 @@ export class MuxStream implements Stream {
   }
 
   // ---- what the multiplexer tells it -------------------------------------------------------------
+
+  /** Whether the peer can know of it. */
+  get announced(): boolean {
+    return this.#headSent || !this.#opener;
+  }
+
+  /** A head waits that has no room in this message. Nobody may go first: ids must rise on the wire. */
+  headNeedsMore(writer: FrameWriter): boolean {
+    return this.#head !== undefined && writer.room < this.#head.length;
+  }
 
   /** Writes what fits and what credit allows. @returns true when more could be sent in a further message. */
   fill(writer: FrameWriter): boolean {
@@ -153,9 +169,13 @@ export class MuxStream implements Stream {
     }
     if (this.#blocked && this.#unsentBytes === 0) {
       this.#blocked = false;
-      this.handler.onWritable?.();
+      this.#owner.drained(this);
     }
     return false;
+  }
+
+  tellWritable(): void {
+    if (!this.#gone && !this.#cut) this.handler.onWritable?.();
   }
 
   handleHead(head: Uint8Array, end: boolean): void {
@@ -199,7 +219,7 @@ export class MuxStream implements Stream {
     this.#cut = true;
     this.#dropQueue();
     this.handler.onReset(fault);
-    if (this.#opener || this.#localEnded) this.#leave();
+    if (this.#opener || this.#endQueued) this.#leave();
   }
 
   /** The channel is gone, and the stream with it. */

@@ -16,7 +16,13 @@ import {
   uint16,
   uint32,
 } from "./frame.ts";
-import { type ChannelLimits, MAX_QUEUED_CONTROL, NUISANCE_BURST, NUISANCE_PER_SECOND } from "./limits.ts";
+import {
+  type ChannelLimits,
+  MAX_QUEUED_CONTROL,
+  NUISANCE_BURST,
+  NUISANCE_PER_SECOND,
+  YOUNG_STREAM_MS,
+} from "./limits.ts";
 import { MuxStream, type StreamOwner } from "./mux-stream.ts";
 import { type ResetReason, resetCodes, type Stream, type StreamHandler } from "./stream.ts";
 
@@ -30,6 +36,8 @@ export interface MuxEvents {
   onPong(): void;
   /** There is something to send now. */
   onSendable(): void;
+  /** A limit was passed while the owner of a stream was calling: the channel must end. */
+  onOverflow(fault: Fault): void;
 }
 
 export interface MuxOptions {
@@ -53,6 +61,7 @@ export class Mux implements StreamOwner {
   readonly #streams = new Map<number, MuxStream>();
   #ready: MuxStream[] = [];
   #control: Control[] = [];
+  #drained: MuxStream[] = [];
   #nextId: number;
   #lastPeerId = 0;
   #opened = 0;
@@ -92,6 +101,7 @@ export class Mux implements StreamOwner {
       owner: this,
       handler,
       sendCredit: this.#options.peer.windowBytes,
+      nowMs: this.#nowMs,
     });
     this.#nextId += 2;
     this.#opened++;
@@ -100,16 +110,24 @@ export class Mux implements StreamOwner {
     return stream;
   }
 
-  /** Queues a frame that concerns the channel itself. @throws Fault `channel.limit` when the peer reads nothing. */
+  /** Queues a frame that goes before all data. Too many of them end the channel: the peer reads nothing. */
   control(type: number, payload: Uint8Array = EMPTY, streamId = 0): void {
     if (this.#control.length >= MAX_QUEUED_CONTROL)
-      throw new Fault("channel.limit", "the peer does not read");
+      return this.#options.events.onOverflow(new Fault("channel.limit", "the peer does not read"));
     const idle = !this.sendable;
     this.#control.push({ type, streamId, payload });
     if (idle) this.#options.events.onSendable();
   }
 
-  /** Fills one message; leaves the writer empty when there is nothing to send. */
+  /** Tells the owners of drained streams. Not while a message is filled: they may do anything, to any channel. */
+  tellWritable(): void {
+    if (this.#drained.length === 0) return;
+    const drained = this.#drained;
+    this.#drained = [];
+    for (const stream of drained) stream.tellWritable();
+  }
+
+  /** Fills one message; leaves the writer empty when there is nothing to send. Calls no owner of a stream. */
   fill(writer: FrameWriter): void {
     let sent = 0;
     for (const { type, streamId, payload } of this.#control) {
@@ -131,6 +149,7 @@ export class Mux implements StreamOwner {
     let at = 0;
     for (; at < round.length && writer.room > 0; at++) {
       const stream = round[at]!;
+      if (stream.headNeedsMore(writer)) break;
       stream.queued = false;
       if (stream.fill(writer)) this.ready(stream);
     }
@@ -143,9 +162,11 @@ export class Mux implements StreamOwner {
    */
   handleFrame(frame: Frame, nowMs: number): void {
     this.#nowMs = nowMs;
-    const { type, streamId, payload } = frame;
+    const { type, flags, streamId, payload } = frame;
+    if (flags !== 0 && (flags !== END || !mayEnd(type)))
+      throw new Fault("channel.protocol", "a frame with unknown flags");
     if (streamId === 0) return this.#handleControl(type, payload);
-    const end = (frame.flags & END) !== 0;
+    const end = flags === END;
     switch (type) {
       case frameTypes.open:
         return this.#handleOpen(streamId, payload, end);
@@ -154,11 +175,12 @@ export class Mux implements StreamOwner {
         if (this.#isPeers(streamId)) throw new Fault("channel.protocol", "a reply head from the opener");
         return this.#known(streamId)?.handleHead(payload, end);
       case frameTypes.data:
-        return this.#known(streamId)?.handleData(payload, end);
+        return this.#known(streamId)?.handleData(unpinned(payload), end);
       case frameTypes.reset: {
-        this.#annoyed();
         if (payload.length !== 2) throw wrongLength("RESET");
-        return this.#known(streamId)?.handleReset(resetFault((payload[0]! << 8) | payload[1]!));
+        const stream = this.#known(streamId);
+        if (!stream || this.#isRapid(stream)) this.#annoyed();
+        return stream?.handleReset(resetFault((payload[0]! << 8) | payload[1]!));
       }
       case frameTypes.window: {
         if (payload.length !== 4) throw wrongLength("WINDOW");
@@ -176,6 +198,7 @@ export class Mux implements StreamOwner {
     const streams = [...this.#streams.values()];
     this.#streams.clear();
     this.#ready = [];
+    this.#drained = [];
     this.#control = [];
     for (const stream of streams) stream.abandon(fault);
   }
@@ -196,6 +219,10 @@ export class Mux implements StreamOwner {
 
   sendReset(stream: MuxStream, reason: ResetReason): void {
     this.control(frameTypes.reset, uint16(resetCodes[reason]), stream.id);
+  }
+
+  drained(stream: MuxStream): void {
+    this.#drained.push(stream);
   }
 
   finished(stream: MuxStream): void {
@@ -255,6 +282,7 @@ export class Mux implements StreamOwner {
       owner: this,
       handler: untaken,
       sendCredit: this.#options.peer.windowBytes,
+      nowMs: this.#nowMs,
     });
     this.#accepted++;
     this.#streams.set(streamId, stream);
@@ -265,9 +293,10 @@ export class Mux implements StreamOwner {
   /** A stream, or undefined for one that has ended here: what was on its way to it is of no use. */
   #known(streamId: number): MuxStream | undefined {
     const stream = this.#streams.get(streamId);
-    if (stream) return stream;
+    if (stream?.announced) return stream;
     const everOpened = this.#isPeers(streamId) ? streamId <= this.#lastPeerId : streamId < this.#nextId;
-    if (!everOpened) throw new Fault("channel.protocol", "a frame for a stream that was never opened");
+    if (stream || !everOpened)
+      throw new Fault("channel.protocol", "a frame for a stream that was never opened");
     return undefined;
   }
 
@@ -275,7 +304,12 @@ export class Mux implements StreamOwner {
     return (streamId % 2 === 1) !== this.#options.initiator;
   }
 
-  /** Resets, refused opens and pings drain a bucket that refills slowly; a flood of them ends the channel. */
+  /** Opened by the peer and given up at once: work for us, and next to none for it. */
+  #isRapid(stream: MuxStream): boolean {
+    return this.#isPeers(stream.id) && this.#nowMs - stream.openedAtMs < YOUNG_STREAM_MS;
+  }
+
+  /** Rapid resets, refused opens and pings drain a bucket that refills slowly; a flood of them ends the channel. */
   #annoyed(): void {
     const refill = ((this.#nowMs - this.#nuisanceAtMs) / 1000) * NUISANCE_PER_SECOND;
     this.#nuisance = Math.min(NUISANCE_BURST, this.#nuisance + refill) - 1;
@@ -285,6 +319,15 @@ export class Mux implements StreamOwner {
 }
 
 const untaken: StreamHandler = { onData() {}, onEnd() {}, onReset() {} };
+
+function mayEnd(type: number): boolean {
+  return type === frameTypes.open || type === frameTypes.head || type === frameTypes.data;
+}
+
+/** A few bytes that wait for their reader must not keep a message of 64 KiB alive. */
+function unpinned(payload: Uint8Array): Uint8Array {
+  return payload.length * 4 < payload.buffer.byteLength ? payload.slice() : payload;
+}
 
 function checkHead(head: Uint8Array): void {
   if (head.length === 0 || head.length > MAX_HEAD_BYTES) throw wrongLength("head");

@@ -7,6 +7,7 @@ import type { CipherState } from "../crypto/cipher-state.ts";
 import { type CipherSuite, TAG_BYTES } from "../crypto/provider.ts";
 import { type CloseReason, FrameWriter, frameTypes, readFrames } from "./frame.ts";
 import { ChannelHandshake, type HandshakeOutcome, type Peer, unauthorized } from "./handshake.ts";
+import { MAX_HANDSHAKE_MESSAGE_BYTES } from "./hello.ts";
 import type { ChannelLimits } from "./limits.ts";
 import type { LocalParty } from "./local-party.ts";
 import { LENGTH_BYTES, MAX_MESSAGE_BYTES, MessageReader } from "./message-reader.ts";
@@ -51,12 +52,17 @@ type Phase = "prelude" | "handshake" | "unanswered" | "open" | "closed";
 
 /** One of each is enough: a message is filled, sealed and handed over in one go. */
 const writer = new FrameWriter(MAX_PLAINTEXT_BYTES);
-const sealed = new Uint8Array(LENGTH_BYTES + MAX_MESSAGE_BYTES);
+/**
+ * The ciphertext begins on a cache line. A copy between two buffers whose places in their pages differ by a
+ * few bytes takes some processors ten times as long (7 µs instead of 0.4 for 20 kB, measured on AMD Zen).
+ */
+const SEALED_AT = 64;
+const sealed = new Uint8Array(SEALED_AT + MAX_MESSAGE_BYTES);
 const NO_DATA = new Uint8Array(0);
 
 export class Session implements StreamOpener {
   readonly #options: SessionOptions;
-  readonly #reader = new MessageReader();
+  readonly #reader = new MessageReader(MAX_HANDSHAKE_MESSAGE_BYTES);
   readonly #startedAtMs: number;
   #phase: Phase;
   #handshake: ChannelHandshake | undefined;
@@ -70,8 +76,6 @@ export class Session implements StreamOpener {
   #pingedAtMs: number | undefined;
   #sent = { messages: 0, bytes: 0 };
   #received = { messages: 0, bytes: 0 };
-  /** The authenticated end has been queued; nothing may follow it. */
-  #lastWords = false;
 
   constructor(options: SessionOptions) {
     this.#options = options;
@@ -117,7 +121,7 @@ export class Session implements StreamOpener {
       const rest = this.#phase === "prelude" && !this.#options.initiator ? this.#handlePrelude(chunk) : chunk;
       if (rest) this.#reader.push(rest, (message) => this.#handleMessage(message));
     } catch (thrown) {
-      this.#fail(Fault.from(thrown, "channel.protocol"));
+      this.#fail(Fault.from(thrown));
     }
   }
 
@@ -153,20 +157,17 @@ export class Session implements StreamOpener {
     const patienceMs = this.streamCount > 0 ? Math.min(limits.busyPingMs, idleMs) : idleMs;
     if (nowMs - this.#heardAtMs < patienceMs) return;
     this.#pingedAtMs = nowMs;
-    this.#guard(() => this.#mux!.control(frameTypes.ping, PING_BYTES));
+    this.#mux!.control(frameTypes.ping, PING_BYTES);
   }
 
   /** Asks the peer to open no more streams here; those that are open may finish. */
   goAway(reason: CloseReason, backoffMs: number): void {
-    if (this.#phase === "open")
-      this.#guard(() => this.#mux!.control(frameTypes.goAway, goAwayPayload(reason, backoffMs)));
+    if (this.#phase === "open") this.#mux!.control(frameTypes.goAway, goAwayPayload(reason, backoffMs));
   }
 
   /** Ends the channel in good order: the peer is told why, streams that are open are reset. */
   close(reason: CloseReason): void {
-    if (this.#phase === "closed") return;
-    this.#sayGoodbye(reason, new Fault("channel.closed", `the channel was closed: ${reason}`));
-    this.#finish(undefined);
+    this.#end(undefined, new Fault("channel.closed", `the channel was closed: ${reason}`), reason);
   }
 
   /**
@@ -177,22 +178,23 @@ export class Session implements StreamOpener {
     const clear = this.#clear.shift();
     if (clear) return clear;
     if (!this.#mux || !this.#outcome) return undefined;
+    this.#mux.tellWritable();
     writer.clear();
     this.#mux.fill(writer);
     if (writer.length === 0) return undefined;
     const plaintext = writer.finish();
     const length = plaintext.length + TAG_BYTES;
-    sealed[0] = length >>> 8;
-    sealed[1] = length & 0xff;
+    sealed[SEALED_AT - 2] = length >>> 8;
+    sealed[SEALED_AT - 1] = length & 0xff;
     const { sender } = this.#outcome;
     try {
-      sender.sealInto(plaintext, sealed, LENGTH_BYTES);
+      sender.sealInto(plaintext, sealed, SEALED_AT);
     } catch (thrown) {
       this.#finish(Fault.from(thrown));
       return undefined;
     }
     this.#countTowardsRekey(this.#sent, sender, plaintext.length);
-    return sealed.subarray(0, LENGTH_BYTES + length);
+    return sealed.subarray(SEALED_AT - LENGTH_BYTES, SEALED_AT + length);
   }
 
   // ---- inside ------------------------------------------------------------------------------------
@@ -240,6 +242,7 @@ export class Session implements StreamOpener {
     if (!outcome) return;
     this.#handshake = undefined;
     this.#outcome = outcome;
+    this.#reader.allowLongest();
     this.#mux = this.#makeMux(outcome.peer);
     if (this.#options.initiator) {
       this.#phase = "unanswered";
@@ -296,6 +299,7 @@ export class Session implements StreamOpener {
         },
         onPong: () => {},
         onSendable: () => events.onSendable(),
+        onOverflow: (fault) => this.#fail(fault),
       },
     });
   }
@@ -323,34 +327,26 @@ export class Session implements StreamOpener {
     return `${unfinished}; if this is your inlet, its "authorized" may lack our identifier ${own}`;
   }
 
-  #guard(action: () => void): void {
-    try {
-      action();
-    } catch (thrown) {
-      this.#fail(Fault.from(thrown));
-    }
-  }
-
   #fail(fault: Fault, reason: CloseReason = fault.code === "channel.limit" ? "limit" : "protocol"): void {
-    if (this.#phase === "closed") return;
-    this.#sayGoodbye(reason, fault);
-    this.#finish(fault);
+    this.#end(fault, fault, reason);
   }
 
-  /** Last words are sealed too: only a completed handshake has keys for them. */
-  #sayGoodbye(reason: CloseReason, fault: Fault): void {
-    if (this.#lastWords || !this.#mux) return;
-    this.#lastWords = true;
-    this.#mux.abandon(fault);
-    this.#mux.control(frameTypes.close, closePayload(reason));
-  }
-
+  /** Without last words: the peer has said its own, or nothing can reach it any more. */
   #finish(fault: Fault | undefined): void {
+    this.#end(fault, fault ?? new Fault("channel.closed", "the peer closed the channel"));
+  }
+
+  /**
+   * @param streamFault what the owners of open streams are told. They may try again at once: no stream
+   *   opens on this channel any more.
+   * @param lastWords sealed too: only a completed handshake has keys for them.
+   */
+  #end(fault: Fault | undefined, streamFault: Fault, lastWords?: CloseReason): void {
     if (this.#phase === "closed") return;
     this.#phase = "closed";
     this.#handshake = undefined;
-    if (!this.#lastWords)
-      this.#mux?.abandon(fault ?? new Fault("channel.closed", "the peer closed the channel"));
+    this.#mux?.abandon(streamFault);
+    if (lastWords !== undefined) this.#mux?.control(frameTypes.close, closePayload(lastWords));
     this.#options.events.onClosed(fault);
   }
 }

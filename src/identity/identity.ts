@@ -29,7 +29,10 @@ export class Identity {
 
   /** A key of 32 bytes for one purpose, the same at every start: HMAC-SHA-256 under the private key. */
   deriveKey(purpose: string, provider: CryptoProvider): Uint8Array {
-    return provider.hmacSha256(this.#privateKey, new TextEncoder().encode(`culvert derived key v1\0${purpose}`));
+    return provider.hmacSha256(
+      this.#privateKey,
+      new TextEncoder().encode(`culvert derived key v1\0${purpose}`),
+    );
   }
 
   /** A copy of the key itself, 32 bytes. Only the codec of the identity file calls it. */

@@ -6,16 +6,19 @@ import { Fault } from "../base/fault.ts";
 import { encodeHead, type HttpReplyHead, type ReplyHead } from "../channel/exchange.ts";
 import type { DecidedRoute } from "../policy/route.ts";
 import { returnedHeaders } from "./headers.ts";
-import type { InletDeps, InletLease } from "./inlet-app.ts";
+import type { ClientConnection, InletDeps, InletLease } from "./inlet-app.ts";
 import { Passage } from "./passage.ts";
 import type { RequestBody } from "./request-body.ts";
 import type { SlotKind, StreamSlots } from "./stream-slots.ts";
 import type { Watch } from "./watch.ts";
 
 const STREAM_RETRY_MS = 20;
+/** A wait shorter than this never meets a runtime's idle time-out. */
+const IDLE_SAFE_MS = 200_000;
 
 export interface ForwardJob {
   readonly request: Request;
+  readonly connection: ClientConnection;
   readonly route: DecidedRoute;
   readonly headers: readonly [string, string][];
   readonly lease: InletLease | undefined;
@@ -36,8 +39,10 @@ export class Forwarder {
   /** @throws Fault for everything that is not an answer of InfluxDB. */
   async forward(job: ForwardJob): Promise<Response> {
     const { limits, clock } = this.#deps;
-    const isQuery = job.route.routeClass === "read";
-    const untilMs = clock.monotonicMs() + (isQuery ? limits.queryAnswerMs : limits.answerMs);
+    const answerMs = job.route.routeClass === "read" ? limits.queryAnswerMs : limits.answerMs;
+    const untilMs = clock.monotonicMs() + answerMs;
+    const mayStall = job.body.kind === "bulk" || answerMs > IDLE_SAFE_MS;
+    if (mayStall) job.connection.hold?.(job.request);
     try {
       return await this.#attempt(job, job.lease, untilMs, true);
     } catch (thrown) {
@@ -45,6 +50,7 @@ export class Forwarder {
       throw thrown;
     } finally {
       job.body.release();
+      if (mayStall) job.connection.release?.(job.request);
     }
   }
 
@@ -94,6 +100,7 @@ export class Forwarder {
       const nowMs = this.#watch.clock.monotonicMs();
       const passage = new Passage({
         request: job.request,
+        connection: job.connection,
         watch: this.#watch,
         answerMs: kind === "whole" ? Math.max(untilMs - nowMs, 0) : limits.answerMs,
         onOver: () => this.#slots.release(kind),

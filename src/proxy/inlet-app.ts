@@ -58,9 +58,19 @@ export interface InletDeps {
   readonly clock: Clock;
 }
 
+/** What a listener can do for the connection that a request came on, where web standards have no word for it. */
+export interface ClientConnection {
+  /** Lifts the runtime's idle time-out: the tunnel may stall in the middle of this upload. */
+  hold?(request: Request): void;
+  /** Ends a `hold`. */
+  release?(request: Request): void;
+  /** Cuts the connection so that a short answer does not look whole. */
+  cut?(): void;
+}
+
 export interface InletApp {
   /** A web-standard handler: `Request` in, `Response` out; it never rejects. */
-  fetch(request: Request): Response | Promise<Response>;
+  fetch(request: Request, connection?: ClientConnection): Response | Promise<Response>;
   /** Requests whose stream is not finished. */
   inFlight(): number;
   /** Ends the app's timer; requests in flight are answered 503. */
@@ -70,16 +80,17 @@ export interface InletApp {
 export function createInletApp(deps: InletDeps): InletApp {
   const inlet = new Inlet(deps);
   // One route and no look at the path by Hono: it is decided in canonical form further down.
-  const app = new Hono({ getPath: () => "/" });
-  app.all("*", (context) => inlet.serve(context.req.raw));
+  const app = new Hono<{ Bindings: ClientConnection }>({ getPath: () => "/" });
+  app.all("*", (context) => inlet.serve(context.req.raw, context.env));
   app.onError((error) => inlet.answerThrown(error));
   return {
-    fetch: (request) => app.fetch(request),
+    fetch: (request, connection = NO_CONNECTION) => app.fetch(request, connection),
     inFlight: () => inlet.slots.inUse,
     close: () => inlet.watch.close(),
   };
 }
 
+const NO_CONNECTION: ClientConnection = {};
 const MAX_REMEMBERED_ROUTES = 256;
 
 class Inlet {
@@ -101,7 +112,7 @@ class Inlet {
     this.#forwarder = new Forwarder(deps, this.slots, this.watch);
   }
 
-  async serve(request: Request): Promise<Response> {
+  async serve(request: Request, connection: ClientConnection): Promise<Response> {
     const startedMs = this.#deps.clock.monotonicMs();
     this.#deps.meter.started();
     let route: DecidedRoute | undefined;
@@ -112,7 +123,7 @@ class Inlet {
       route = this.#route(request);
       const lease = this.#admit(route);
       const body = await this.#bodies.receive(request);
-      response = await this.#forwarder.forward({ request, route, headers, lease, body });
+      response = await this.#forwarder.forward({ request, connection, route, headers, lease, body });
     } catch (thrown) {
       response = this.answerThrown(thrown);
     }

@@ -6,6 +6,7 @@
 import { chmodSync } from "node:fs";
 import { Fault } from "../base/fault.ts";
 import { answerFault } from "./answer.ts";
+import type { ClientConnection } from "./inlet-app.ts";
 import {
   addressFault,
   addressText,
@@ -41,23 +42,36 @@ export async function startBunListener(options: ListenerOptions): Promise<InletL
 }
 
 function serve({ at, app, limits, log }: ListenerOptions): Bun.Server<undefined> {
+  let server: Bun.Server<undefined>;
+  // Lifting the time-out costs as much as the rest of a small request, so only what may stall asks for it.
+  const connection: ClientConnection = {
+    hold: (request) => server.timeout(request, 0),
+    release: (request) => server.timeout(request, IDLE_TIMEOUT_SECONDS),
+  };
   const common = {
     development: false,
     // The app answers 413 in its own words; the runtime's is a second line.
     maxRequestBodySize: limits.maxBodyBytes + 1024 * 1024,
-    async fetch(request: Request, server: Bun.Server<undefined>): Promise<Response> {
-      // While the tunnel stalls the client must not be cut off: until the answer, the app keeps the time.
-      server.timeout(request, 0);
-      const response = await app.fetch(request);
-      server.timeout(request, IDLE_TIMEOUT_SECONDS);
-      return response;
-    },
+    fetch: (request: Request) => app.fetch(request, connection),
     // Without it Bun answers with its own page.
     error(thrown: Error): Response {
       log.error("inlet.bug", { fault: thrown, stack: thrown.stack });
       return answerFault(new Fault("internal.bug", "thrown out of the app"));
     },
   };
-  if ("path" in at) return Bun.serve({ ...common, unix: at.path });
-  return Bun.serve({ ...common, idleTimeout: IDLE_TIMEOUT_SECONDS, hostname: at.host, port: at.port });
+  if ("path" in at) {
+    // bun-types leaves `idleTimeout` out for Unix sockets; the server takes it.
+    const unix = { ...common, unix: at.path, idleTimeout: IDLE_TIMEOUT_SECONDS };
+    server = Bun.serve(unix);
+  } else {
+    server = Bun.serve({
+      ...common,
+      hostname: at.host,
+      port: at.port,
+      idleTimeout: IDLE_TIMEOUT_SECONDS,
+      // Left out it is on: a taken port would be shared in silence with whoever has it.
+      reusePort: false,
+    });
+  }
+  return server;
 }

@@ -50,10 +50,11 @@ export async function startNodeListener(options: ListenerOptions): Promise<Inlet
 
 function makeServer({ app, limits, log }: ListenerOptions): Server {
   const serveApp = getRequestListener(
-    (request) => {
+    (request, { outgoing }) => {
       // Made here, while the client is there: made after it has left, it would never tell.
       void request.signal;
-      return app.fetch(request);
+      // The adapter would write the error's text into an answer that fails half way.
+      return app.fetch(request, { cut: () => void outgoing.destroy() });
     },
     {
       overrideGlobalObjects: false,
@@ -77,7 +78,8 @@ function makeServer({ app, limits, log }: ListenerOptions): Server {
     insecureHTTPParser: false,
   });
   server.on("request", (incoming, outgoing) => {
-    if (isAmbiguous(incoming)) incoming.socket.end(BAD_REQUEST);
+    if (incoming.rawHeaders.length > limits.maxHeaders * 2) incoming.socket.end(TOO_LARGE);
+    else if (isAmbiguous(incoming)) incoming.socket.end(BAD_REQUEST);
     else void serveApp(incoming, outgoing);
   });
   server.on("connect", (_, socket) => socket.end(NO_CONNECT));

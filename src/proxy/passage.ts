@@ -8,11 +8,13 @@
 import { Fault } from "../base/fault.ts";
 import { decodeReplyHead, type ReplyHead } from "../channel/exchange.ts";
 import type { ResetReason, Stream, StreamHandler, StreamOpener } from "../channel/stream.ts";
+import type { ClientConnection } from "./inlet-app.ts";
 import type { BulkBody } from "./request-body.ts";
 import type { Watch, Watched } from "./watch.ts";
 
 export interface PassageOptions {
   readonly request: Request;
+  readonly connection: ClientConnection;
   readonly watch: Watch;
   /** How long the head of the answer may take once the request is out. */
   readonly answerMs: number;
@@ -204,14 +206,20 @@ export class Passage implements StreamHandler, Watched {
     this.#finish();
     this.#rejectHead(fault);
     this.#chunks.length = 0;
+    if (this.#answer) this.#cutAnswer(this.#answer);
+    this.#wakeAnswer?.();
+  }
+
+  /** A short answer must not look whole. */
+  #cutAnswer(answer: ReadableStreamDefaultController<Uint8Array>): void {
+    const { connection } = this.#options;
+    if (connection.cut) return connection.cut();
     try {
-      // Cuts the client's connection: a short answer must not look whole. An Error would be printed
-      // with its source by some runtimes.
-      this.#answer?.error(undefined);
+      // An Error here would be printed, with its source, by the runtime.
+      answer.error(undefined);
     } catch {
       // The client cancelled it first.
     }
-    this.#wakeAnswer?.();
   }
 
   #finish(): void {

@@ -26,11 +26,12 @@ const REFUSAL_LOG_MS = 1_000;
 export class Acceptor {
   readonly #options: AcceptorOptions;
   readonly #links = new Set<Link>();
-  #listeners: WireListener[] = [];
+  readonly #listeners: WireListener[] = [];
   #halfOpen = 0;
   #refusals = 0;
   #refusalLoggedAtMs = Number.NEGATIVE_INFINITY;
   #accepted = 0;
+  #drainBackoffMs: number | undefined;
 
   constructor(options: AcceptorOptions) {
     this.#options = options;
@@ -38,8 +39,13 @@ export class Acceptor {
 
   /** @throws Fault `transport.address-unusable`. */
   async start(): Promise<void> {
-    for (const address of this.#options.addresses) {
-      this.#listeners.push(await this.#options.wires.listen(address, (wire) => this.#take(wire)));
+    try {
+      for (const address of this.#options.addresses) {
+        this.#listeners.push(await this.#options.wires.listen(address, (wire) => this.#take(wire)));
+      }
+    } catch (thrown) {
+      for (const listener of this.#listeners.splice(0)) listener.stop();
+      throw thrown;
     }
   }
 
@@ -68,6 +74,7 @@ export class Acceptor {
 
   /** Stops listening and asks every inlet to move elsewhere; requests under way may finish. */
   drain(backoffMs: number): void {
+    this.#drainBackoffMs = backoffMs;
     for (const listener of this.#listeners) listener.stop();
     for (const link of this.#links) link.session.goAway("draining", backoffMs);
   }
@@ -126,6 +133,7 @@ export class Acceptor {
       software: peer.software,
       clock_skew_ms: Math.round(peer.clockSkewMs),
     });
+    if (this.#drainBackoffMs !== undefined) link.session.goAway("draining", this.#drainBackoffMs);
   }
 
   #closed(link: Link, fault: Fault | undefined, established: boolean): void {

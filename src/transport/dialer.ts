@@ -3,6 +3,7 @@
  * replaces the channel before it is too old (make before break). Streams always open on the newest.
  */
 import { type BackOff, fullJitterMs } from "../base/back-off.ts";
+import type { Random } from "../base/clock.ts";
 import { Fault } from "../base/fault.ts";
 import type { Log } from "../base/log.ts";
 import type { CloseReason } from "../channel/frame.ts";
@@ -25,6 +26,8 @@ export interface DialerOptions {
   /** A channel is up: the first one, or a replacement. */
   readonly onUp?: (peer: Peer) => void;
   readonly onDown?: () => void;
+  /** For jitter; `Math.random` unless a test says otherwise. */
+  readonly random?: Random;
 }
 
 export interface DialerStatus {
@@ -40,14 +43,20 @@ export interface DialerStatus {
 }
 
 const BACK_OFF: BackOff = { firstMs: 1_000, maxMs: 30_000 };
-/** Old and new together: requests under way on a replaced channel get this long, in milliseconds. */
-const DRAIN_MS = 60_000;
+/** Requests under way on a replaced channel get this long, or a channel's age if that is more, in milliseconds. */
+const MIN_DRAIN_MS = 60_000;
+const DRAIN_POLL_MS = 250;
+/** The longest that an outlet may ask us to stay away, in milliseconds. */
+const MAX_GO_AWAY_MS = 5 * 60_000;
 const DIAL_TIMEOUT_MS = 10_000;
+/** A timer set for longer fires at once. */
+const MAX_TIMER_MS = 2 ** 31 - 1;
 /** How long a caller is asked to stay away while there is no channel, in milliseconds. */
 const RETRY_AFTER_MS = 1_000;
 
 export class Dialer implements StreamOpener {
   readonly #options: DialerOptions;
+  readonly #random: Random;
   #current: Link | undefined;
   #dialling: Link | "connecting" | undefined;
   #cancelDial: (() => void) | undefined;
@@ -63,6 +72,7 @@ export class Dialer implements StreamOpener {
 
   constructor(options: DialerOptions) {
     this.#options = options;
+    this.#random = options.random ?? Math.random;
   }
 
   start(): void {
@@ -70,7 +80,7 @@ export class Dialer implements StreamOpener {
   }
 
   get up(): boolean {
-    return this.#current !== undefined;
+    return this.#current?.session.established ?? false;
   }
 
   get peer(): Peer | undefined {
@@ -78,7 +88,8 @@ export class Dialer implements StreamOpener {
   }
 
   openStream(head: Uint8Array, handler: StreamHandler, first?: { data?: Uint8Array; end?: boolean }): Stream {
-    if (!this.#current) {
+    // A stream that its channel's end has reset may be tried again before we have heard of that end.
+    if (!this.#current?.session.established) {
       const why = this.#lastFault ? `: ${this.#lastFault.message}` : "";
       throw new Fault("tunnel.down", `no channel to the outlet${why}`, { retryAfterMs: RETRY_AFTER_MS });
     }
@@ -109,6 +120,7 @@ export class Dialer implements StreamOpener {
     this.#cancelDial?.();
     if (this.#dialling instanceof Link) this.#dialling.close("normal");
     this.#current?.close("normal");
+    this.#current = undefined;
     for (const link of this.#draining) link.close("normal");
   }
 
@@ -125,7 +137,7 @@ export class Dialer implements StreamOpener {
       over = true;
       clearTimeout(timer);
       const place = `tcp://${address.host}:${address.port}`;
-      const why = cause instanceof Error ? cause.message : String(cause);
+      const why = cause instanceof Error ? cause.message || cause.name : String(cause);
       this.#dialFailed(new Fault("transport.unreachable", `cannot reach ${place}: ${why}`, { cause }));
     };
     const timer = setTimeout(() => {
@@ -177,10 +189,10 @@ export class Dialer implements StreamOpener {
     this.#retry(fault);
   }
 
-  #retry(fault: Fault, atLeastMs = 0): void {
+  #retry(fault: Fault): void {
     if (this.#stopped) return;
     this.#failures++;
-    const waitMs = atLeastMs + fullJitterMs(BACK_OFF, this.#failures, Math.random);
+    const waitMs = fullJitterMs(BACK_OFF, this.#failures, this.#random);
     const report = this.#failures === 1 || fault.code === "handshake.unauthorized" ? "warn" : "info";
     this.#options.log[report]("channel.retry", {
       fault,
@@ -211,9 +223,11 @@ export class Dialer implements StreamOpener {
       clock_skew_ms: Math.round(peer.clockSkewMs),
     });
     if (previous) this.#drain(previous);
+    clearTimeout(this.#retryTimer);
     clearTimeout(this.#ageTimer);
     // Up to a tenth early: channels that came up together are not replaced together.
-    this.#ageTimer = setTimeout(() => this.#dial(), this.#options.maxAgeMs * (1 - Math.random() / 10));
+    const ageMs = this.#options.maxAgeMs * (1 - this.#random() / 10);
+    this.#ageTimer = setTimeout(() => this.#dial(), Math.min(ageMs, MAX_TIMER_MS));
     this.#options.onUp?.(peer);
   }
 
@@ -223,7 +237,7 @@ export class Dialer implements StreamOpener {
     this.#current = undefined;
     this.#drain(link);
     this.#options.onDown?.();
-    this.#dialAfter(backoffMs + fullJitterMs(BACK_OFF, 1, Math.random));
+    this.#dialAfter(Math.min(backoffMs, MAX_GO_AWAY_MS) + fullJitterMs(BACK_OFF, 1, this.#random));
   }
 
   #closed(link: Link, fault: Fault | undefined): void {
@@ -243,13 +257,13 @@ export class Dialer implements StreamOpener {
   /** Lets the requests on a replaced channel finish, then ends it. */
   #drain(link: Link): void {
     this.#draining.add(link);
-    const deadlineMs = performance.now() + DRAIN_MS;
+    const deadlineMs = performance.now() + Math.max(MIN_DRAIN_MS, this.#options.maxAgeMs);
     const timer = setInterval(() => {
       if (!this.#draining.has(link)) return clearInterval(timer);
       if (link.session.streamCount > 0 && performance.now() < deadlineMs) return;
       clearInterval(timer);
       link.close("superseded");
-    }, 250);
+    }, DRAIN_POLL_MS);
     timer.unref?.();
   }
 }

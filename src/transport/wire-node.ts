@@ -56,7 +56,8 @@ export const nodeWires: WireProvider = {
   listen(address, take): Promise<WireListener> {
     return new Promise((resolve, reject) => {
       const server = createServer((socket) => new NodeWire(socket, take));
-      server.once("error", (cause) => reject(unusable(address, cause)));
+      // It stays: a later failure to accept (out of descriptors) must not end the process.
+      server.on("error", (cause) => reject(unusable(address, cause)));
       server.listen(address.port, address.host, () => {
         const bound = server.address();
         resolve({

@@ -421,6 +421,8 @@ describe("a lease found in a listing", () => {
     const lease = test.book.created(answer.creation.leaseId, { authorizationId, token: new Secret("t") }, 1);
     expect(test.book.snapshot(1).leases).toMatchObject([{ state: "current", authorizationId }]);
     expect(test.book.request("m", PROFILE, 2)).toEqual({ kind: "current", lease });
+    // Nor does it count twice: there is room for the next one.
+    expect(test.book.request("m", PROFILE, lease!.renewAtMs).kind).toBe("create");
   });
 });
 

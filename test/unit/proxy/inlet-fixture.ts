@@ -17,7 +17,7 @@ export interface InletFixture {
   readonly faults: FaultCode[];
   readonly replaced: string[];
   /** Sends a request to the app. */
-  send(method: string, target: string, init?: { headers?: Record<string, string>; body?: BodyInit | null; signal?: AbortSignal }): Promise<Response>;
+  send(method: string, target: string, init?: { headers?: Record<string, string>; body?: ConstructorParameters<typeof Response>[0]; signal?: AbortSignal }): Promise<Response>;
 }
 
 export type FixtureOptions = Partial<Omit<InletDeps, "limits">> & { limits?: Partial<InletLimits>; uplink?: FakeUplink; held?: InletLease | null };
