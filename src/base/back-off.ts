@@ -2,7 +2,7 @@
  * How long to wait after the n-th failure in a row: doubling up to a cap, with jitter so that those who
  * failed together do not return together.
  */
-import type { Random } from "../base/clock.ts";
+import type { Random } from "./clock.ts";
 
 export interface BackOff {
   readonly firstMs: number;

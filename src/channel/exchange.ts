@@ -4,10 +4,9 @@
  */
 import { Fault, type FaultCode, faultCodes } from "../base/fault.ts";
 import type { Action } from "../lease/permission.ts";
+import type { HeaderList } from "../policy/end-to-end-headers.ts";
 
 export const MAX_HEAD_BYTES = 48 * 1024;
-
-export type HeaderList = readonly (readonly [name: string, value: string])[];
 
 /** Inlet → outlet: one HTTP request of a client. The body follows as stream data. */
 export interface HttpRequestHead {

@@ -10,20 +10,15 @@ import {
   closeReasonOf,
   END,
   type Frame,
-  type FrameWriter,
   frameTypes,
   readUint32,
   uint16,
   uint32,
 } from "./frame.ts";
-import {
-  type ChannelLimits,
-  MAX_QUEUED_CONTROL,
-  NUISANCE_BURST,
-  NUISANCE_PER_SECOND,
-  YOUNG_STREAM_MS,
-} from "./limits.ts";
+import { type ChannelLimits, YOUNG_STREAM_MS } from "./limits.ts";
 import { MuxStream, type StreamOwner } from "./mux-stream.ts";
+import { NuisanceBudget } from "./nuisance-budget.ts";
+import { SendQueue } from "./send-queue.ts";
 import { type ResetReason, resetCodes, type Stream, type StreamHandler } from "./stream.ts";
 
 export interface MuxEvents {
@@ -49,31 +44,24 @@ export interface MuxOptions {
 
 const EMPTY = new Uint8Array(0);
 
-interface Control {
-  readonly type: number;
-  readonly streamId: number;
-  readonly payload: Uint8Array;
-}
-
 export class Mux implements StreamOwner {
   readonly limits: ChannelLimits;
+  /** What there is to send: Session takes it from here. */
+  readonly queue: SendQueue;
   readonly #options: MuxOptions;
+  readonly #nuisance = new NuisanceBudget();
   readonly #streams = new Map<number, MuxStream>();
-  #ready: MuxStream[] = [];
-  #control: Control[] = [];
-  #drained: MuxStream[] = [];
   #nextId: number;
   #lastPeerId = 0;
   #opened = 0;
   #accepted = 0;
   #growthLeft: number;
-  #nuisance = NUISANCE_BURST;
-  #nuisanceAtMs = 0;
   #nowMs = 0;
 
   constructor(options: MuxOptions) {
     this.#options = options;
     this.limits = options.limits;
+    this.queue = new SendQueue(options.events.onSendable);
     // The initiator's streams are odd, the responder's even (RFC 9113 §5.1.1 does the same).
     this.#nextId = options.initiator ? 1 : 2;
     this.#growthLeft = options.limits.growthBytes;
@@ -81,10 +69,6 @@ export class Mux implements StreamOwner {
 
   get streamCount(): number {
     return this.#streams.size;
-  }
-
-  get sendable(): boolean {
-    return this.#control.length > 0 || this.#ready.length > 0;
   }
 
   /** @throws Fault `stream.limit` when the peer takes no more for now. */
@@ -112,48 +96,8 @@ export class Mux implements StreamOwner {
 
   /** Queues a frame that goes before all data. Too many of them end the channel: the peer reads nothing. */
   control(type: number, payload: Uint8Array = EMPTY, streamId = 0): void {
-    if (this.#control.length >= MAX_QUEUED_CONTROL)
-      return this.#options.events.onOverflow(new Fault("channel.limit", "the peer does not read"));
-    const idle = !this.sendable;
-    this.#control.push({ type, streamId, payload });
-    if (idle) this.#options.events.onSendable();
-  }
-
-  /** Tells the owners of drained streams. Not while a message is filled: they may do anything, to any channel. */
-  tellWritable(): void {
-    if (this.#drained.length === 0) return;
-    const drained = this.#drained;
-    this.#drained = [];
-    for (const stream of drained) stream.tellWritable();
-  }
-
-  /** Fills one message; leaves the writer empty when there is nothing to send. Calls no owner of a stream. */
-  fill(writer: FrameWriter): void {
-    let sent = 0;
-    for (const { type, streamId, payload } of this.#control) {
-      if (writer.room < payload.length) break;
-      writer.put(type, 0, streamId, payload);
-      sent++;
-    }
-    if (sent > 0) this.#control = this.#control.slice(sent);
-    // Round after round over the ready streams, a quantum each, until the message is full.
-    for (let before = -1; before !== writer.length && writer.room > 0; ) {
-      before = writer.length;
-      this.#fillRound(writer);
-    }
-  }
-
-  #fillRound(writer: FrameWriter): void {
-    const round = this.#ready;
-    this.#ready = [];
-    let at = 0;
-    for (; at < round.length && writer.room > 0; at++) {
-      const stream = round[at]!;
-      if (stream.headNeedsMore(writer)) break;
-      stream.queued = false;
-      if (stream.fill(writer)) this.ready(stream);
-    }
-    if (at < round.length) this.#ready = [...round.slice(at), ...this.#ready];
+    if (this.queue.putControl(type, streamId, payload)) return;
+    this.#options.events.onOverflow(new Fault("channel.limit", "the peer does not read"));
   }
 
   /**
@@ -179,7 +123,7 @@ export class Mux implements StreamOwner {
       case frameTypes.reset: {
         if (payload.length !== 2) throw wrongLength("RESET");
         const stream = this.#known(streamId);
-        if (!stream || this.#isRapid(stream)) this.#annoyed();
+        if (!stream || this.#isRapid(stream)) this.#nuisance.spend(this.#nowMs);
         return stream?.handleReset(resetFault((payload[0]! << 8) | payload[1]!));
       }
       case frameTypes.window: {
@@ -197,20 +141,14 @@ export class Mux implements StreamOwner {
   abandon(fault: Fault): void {
     const streams = [...this.#streams.values()];
     this.#streams.clear();
-    this.#ready = [];
-    this.#drained = [];
-    this.#control = [];
+    this.queue.clear();
     for (const stream of streams) stream.abandon(fault);
   }
 
   // ---- StreamOwner -------------------------------------------------------------------------------
 
   ready(stream: MuxStream): void {
-    if (stream.queued) return;
-    stream.queued = true;
-    const idle = !this.sendable;
-    this.#ready.push(stream);
-    if (idle) this.#options.events.onSendable();
+    this.queue.putReady(stream);
   }
 
   sendCredit(stream: MuxStream, bytes: number): void {
@@ -222,7 +160,7 @@ export class Mux implements StreamOwner {
   }
 
   drained(stream: MuxStream): void {
-    this.#drained.push(stream);
+    this.queue.putDrained(stream);
   }
 
   finished(stream: MuxStream): void {
@@ -248,7 +186,7 @@ export class Mux implements StreamOwner {
     switch (type) {
       case frameTypes.ping:
         if (payload.length !== 8) throw wrongLength("PING");
-        this.#annoyed();
+        this.#nuisance.spend(this.#nowMs);
         return this.control(frameTypes.pong, payload.slice());
       case frameTypes.pong:
         if (payload.length !== 8) throw wrongLength("PONG");
@@ -273,7 +211,7 @@ export class Mux implements StreamOwner {
     if (streamId <= this.#lastPeerId) throw new Fault("channel.protocol", "a stream id used before");
     this.#lastPeerId = streamId;
     if (this.#accepted >= this.limits.maxStreams) {
-      this.#annoyed();
+      this.#nuisance.spend(this.#nowMs);
       return this.control(frameTypes.reset, uint16(resetCodes.refused), streamId);
     }
     const stream = new MuxStream({
@@ -307,14 +245,6 @@ export class Mux implements StreamOwner {
   /** Opened by the peer and given up at once: work for us, and next to none for it. */
   #isRapid(stream: MuxStream): boolean {
     return this.#isPeers(stream.id) && this.#nowMs - stream.openedAtMs < YOUNG_STREAM_MS;
-  }
-
-  /** Rapid resets, refused opens and pings drain a bucket that refills slowly; a flood of them ends the channel. */
-  #annoyed(): void {
-    const refill = ((this.#nowMs - this.#nuisanceAtMs) / 1000) * NUISANCE_PER_SECOND;
-    this.#nuisance = Math.min(NUISANCE_BURST, this.#nuisance + refill) - 1;
-    this.#nuisanceAtMs = this.#nowMs;
-    if (this.#nuisance < 0) throw new Fault("channel.limit", "too many resets, refused streams or pings");
   }
 }
 

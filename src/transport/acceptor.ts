@@ -3,7 +3,7 @@ import type { Fault } from "../base/fault.ts";
 import type { Log } from "../base/log.ts";
 import type { CloseReason } from "../channel/frame.ts";
 import type { Peer } from "../channel/handshake.ts";
-import type { SessionEvents, SessionOptions } from "../channel/session.ts";
+import type { SessionEvents, SessionOptions } from "../channel/session-options.ts";
 import { Link } from "./link.ts";
 import type { Ticker } from "./ticker.ts";
 import type { TcpAddress, Wire, WireHandler, WireListener, WireProvider } from "./wire.ts";

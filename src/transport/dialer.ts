@@ -8,7 +8,7 @@ import { Fault } from "../base/fault.ts";
 import type { Log } from "../base/log.ts";
 import type { CloseReason } from "../channel/frame.ts";
 import type { Peer } from "../channel/handshake.ts";
-import type { SessionOptions } from "../channel/session.ts";
+import type { SessionOptions } from "../channel/session-options.ts";
 import type { Stream, StreamHandler, StreamOpener } from "../channel/stream.ts";
 import { Link } from "./link.ts";
 import type { Ticker } from "./ticker.ts";

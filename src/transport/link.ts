@@ -1,7 +1,8 @@
 /** A Session on a Wire: moves its bytes, keeps its time, and closes the wire when the session is over. */
 import type { CloseReason } from "../channel/frame.ts";
 import type { Peer } from "../channel/handshake.ts";
-import { Session, type SessionEvents, type SessionOptions } from "../channel/session.ts";
+import { Session } from "../channel/session.ts";
+import type { SessionEvents, SessionOptions } from "../channel/session-options.ts";
 import type { Wire, WireHandler } from "./wire.ts";
 
 /** Last words get this long to leave before the wire is dropped, in milliseconds. */

@@ -1,5 +1,5 @@
 /** TCP by Bun's own sockets: no stream objects, and writes that say how much they took. */
-import { unusable } from "./listen-fault.ts";
+import { listenFault } from "../base/listen-fault.ts";
 import type { TcpAddress, Wire, WireHandler, WireListener, WireProvider } from "./wire.ts";
 
 interface State {
@@ -96,7 +96,7 @@ export const bunWires: WireProvider = {
       });
       return { port: listener.port, stop: () => listener.stop(false) };
     } catch (cause) {
-      throw unusable(address, cause);
+      throw listenFault(`${address.host}:${address.port}`, cause);
     }
   },
 };

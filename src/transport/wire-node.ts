@@ -1,6 +1,6 @@
 /** TCP by node:net, for Node and Deno. */
 import { connect, createServer, type Socket } from "node:net";
-import { unusable } from "./listen-fault.ts";
+import { listenFault } from "../base/listen-fault.ts";
 import type { Wire, WireHandler, WireListener, WireProvider } from "./wire.ts";
 
 class NodeWire implements Wire {
@@ -57,7 +57,7 @@ export const nodeWires: WireProvider = {
     return new Promise((resolve, reject) => {
       const server = createServer((socket) => new NodeWire(socket, take));
       // It stays: a later failure to accept (out of descriptors) must not end the process.
-      server.on("error", (cause) => reject(unusable(address, cause)));
+      server.on("error", (cause) => reject(listenFault(`${address.host}:${address.port}`, cause)));
       server.listen(address.port, address.host, () => {
         const bound = server.address();
         resolve({

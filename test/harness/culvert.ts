@@ -136,11 +136,13 @@ export class CulvertNode {
   }
 
   async untilEvent(event: string, patience: Patience = {}): Promise<Record<string, unknown>> {
-    return await eventually(`${event} in the log of ${this.#binary}`, () => this.events(event)[0], patience).catch(
-      (error: Error) => {
-        throw new Error(`${error.message}\n${this.log}`);
-      },
-    );
+    return await eventually(
+      `${event} in the log of ${this.#binary}`,
+      () => this.events(event)[0],
+      patience,
+    ).catch((error: Error) => {
+      throw new Error(`${error.message}\n${this.log}`);
+    });
   }
 }
 

@@ -8,7 +8,7 @@ import { encodeHello } from "../../src/channel/hello.ts";
 import { type ChannelLimits, defaultLimits } from "../../src/channel/limits.ts";
 import { LocalParty } from "../../src/channel/local-party.ts";
 import { MAX_MESSAGE_BYTES, MessageReader } from "../../src/channel/message-reader.ts";
-import { encodePrelude } from "../../src/channel/prelude.ts";
+import { encodePrelude, readPrelude } from "../../src/channel/prelude.ts";
 import type { Session } from "../../src/channel/session.ts";
 import { HandshakeState } from "../../src/crypto/handshake-state.ts";
 import { nodeProvider } from "../../src/crypto/node-provider.ts";
@@ -57,10 +57,7 @@ export class RogueInitiator {
 
   /** Frames go out in one message. */
   send(...frames: RogueFrame[]): void {
-    const writer = new FrameWriter(MAX_MESSAGE_BYTES - TAG_BYTES);
-    for (const { type, flags = 0, streamId = 0, payload = new Uint8Array(0) } of frames)
-      writer.put(type, flags, streamId, payload);
-    this.sendPlaintext(writer.finish());
+    this.sendPlaintext(plaintextOf(frames));
   }
 
   sendPlaintext(plaintext: Uint8Array): void {
@@ -95,6 +92,27 @@ export class RogueInitiator {
   }
 }
 
+/** The other way round: answers an initiator's handshake, and then says `frames` in place of a welcome. */
+export function answerWith(session: Session, ...frames: RogueFrame[]): void {
+  const prelude = readPrelude(session.pollSend()!)!;
+  const handshake = new ChannelHandshake({
+    initiator: false,
+    prelude,
+    party: rogueParty(),
+    limits: defaultLimits,
+    authorize: () => true,
+    nowMs: 0,
+    wallMs: Date.now(),
+  });
+  const { reply } = handshake.handleMessage(session.pollSend()!.slice(2));
+  session.handleBytes(framed(reply!), 0);
+  const { outcome } = handshake.handleMessage(session.pollSend()!.slice(2));
+  const plaintext = plaintextOf(frames);
+  const sealed = new Uint8Array(plaintext.length + TAG_BYTES);
+  outcome!.sender.sealInto(plaintext, sealed, 0);
+  session.handleBytes(framed(sealed), 0);
+}
+
 /** Runs a handshake as the initiator with a hello of any bytes; `attest` attests the key that it uses. */
 export function sendHello(session: Session, hello: (attest: () => Uint8Array) => Uint8Array): void {
   const party = rogueParty();
@@ -127,6 +145,13 @@ export function helloWith(
     software: "rogue/1",
     ...overrides,
   });
+}
+
+function plaintextOf(frames: RogueFrame[]): Uint8Array {
+  const writer = new FrameWriter(MAX_MESSAGE_BYTES - TAG_BYTES);
+  for (const { type, flags = 0, streamId = 0, payload = new Uint8Array(0) } of frames)
+    writer.put(type, flags, streamId, payload);
+  return writer.finish();
 }
 
 export function framed(message: Uint8Array): Uint8Array {

@@ -19,26 +19,31 @@ export async function removeTempDirs(): Promise<void> {
   await Promise.all(done.map((folder) => rm(folder, { recursive: true, force: true })));
 }
 
+/**
+ * Below the range that systems take the near ports of outgoing connections from (Linux: 32768): a port from
+ * there may be taken by anybody's connection before the server under test listens on it.
+ */
+const PORTS = { first: 12_000, count: 20_000 };
+const taken = new Set<number>();
+
 /** Loopback TCP ports that were free a moment ago, all different. */
 export async function freePorts(count: number): Promise<number[]> {
-  const servers = Array.from({ length: count }, () => createServer());
-  try {
-    return await Promise.all(
-      servers.map(
-        (server) =>
-          new Promise<number>((resolve, reject) => {
-            server.once("error", reject);
-            server.listen(0, "127.0.0.1", () => {
-              const address = server.address();
-              if (address !== null && typeof address === "object") resolve(address.port);
-              else reject(new Error("no port"));
-            });
-          }),
-      ),
-    );
-  } finally {
-    await Promise.all(servers.map((server) => new Promise((resolve) => server.close(resolve))));
+  const ports: number[] = [];
+  while (ports.length < count) {
+    const port = PORTS.first + Math.floor(Math.random() * PORTS.count);
+    if (taken.has(port) || !(await isFree(port))) continue;
+    taken.add(port);
+    ports.push(port);
   }
+  return ports;
+}
+
+function isFree(port: number): Promise<boolean> {
+  const server = createServer();
+  return new Promise((resolve) => {
+    server.once("error", () => resolve(false));
+    server.listen(port, "127.0.0.1", () => server.close(() => resolve(true)));
+  });
 }
 
 export async function freePort(): Promise<number> {

@@ -3,7 +3,7 @@ import { closeCodes, frameTypes } from "../../../src/channel/frame.ts";
 import { defaultLimits, MAX_QUEUED_CONTROL } from "../../../src/channel/limits.ts";
 import { CipherState } from "../../../src/crypto/cipher-state.ts";
 import { nodeProvider } from "../../../src/crypto/node-provider.ts";
-import { framed, RogueInitiator } from "../../harness/rogue-peer.ts";
+import { answerWith, framed, RogueInitiator } from "../../harness/rogue-peer.ts";
 import {
   byteByByte,
   establishedPair,
@@ -36,7 +36,7 @@ describe("messages", () => {
   for (const [what, tamper] of piece) {
     it(`C5 a message ${what}: the session ends with the next`, () => {
       const pair = establishedPair({ tamper });
-      for (let i = 0; i < 2; i++) {
+      for (let i = 0; i < 2 && !pair.responder.end; i++) {
         pair.initiator.session.openStream(text("head"), new Recorder());
         pair.settle();
       }
@@ -133,16 +133,28 @@ describe("messages", () => {
     });
   });
 
-  it("a frame before the welcome ends the channel", () => {
-    const pair = new SessionPair();
-    for (let i = 0; i < 2; i++) pair.step("toResponder");
-    pair.step("toInitiator");
-    pair.step("toResponder");
-    // The responder is through and says WELCOME; a goaway in front of it is what a rogue one would do.
-    pair.responder.session.pollSend();
-    pair.responder.session.goAway("draining", 0);
-    pair.settle();
-    expect(pair.initiator.end).toBe("channel.tampered");
+  for (const [what, frames] of [
+    ["a ping before the welcome", [{ type: frameTypes.ping, payload: new Uint8Array(8) }]],
+    ["an open before the welcome", [{ type: frameTypes.open, streamId: 2, payload: text("head") }]],
+    ["a second welcome", [{ type: frameTypes.welcome }, { type: frameTypes.welcome }]],
+  ] as const) {
+    it(`${what} ends the channel`, () => {
+      const { initiator } = new SessionPair();
+      answerWith(initiator.session, ...frames);
+      expect(initiator.end).toBe("channel.protocol");
+      expect(initiator.accepted).toHaveLength(0);
+    });
+  }
+
+  it("a welcome and a stream in one message: the stream comes after the welcome", () => {
+    const { initiator } = new SessionPair();
+    const open = { type: frameTypes.open, streamId: 2, payload: text("head") };
+    answerWith(initiator.session, { type: frameTypes.welcome }, open);
+    expect([initiator.established.length, initiator.accepted.length, initiator.end]).toEqual([
+      1,
+      1,
+      undefined,
+    ]);
   });
 });
 
@@ -157,7 +169,7 @@ describe("rekey", () => {
   it("C7 10,000 times", () => {
     const pair = establishedPair({ limits: { rekeyMessages: 1 } });
     const before = pair.sent.toResponder;
-    for (let i = 0; pair.sent.toResponder - before < 10_000; i++) {
+    while (pair.sent.toResponder - before < 10_000 && !pair.responder.end) {
       const { stream } = openAccepted(pair);
       stream.reset("cancelled");
       pair.nowMs += 2_000;
@@ -233,6 +245,29 @@ describe("pings", () => {
     pair.pass(600_000);
     expect(recorder.resets).toHaveLength(0);
     expect(pair.initiator.end).toBeUndefined();
+  });
+
+  it("O5 an upload of a minute over a slow uplink is not taken for a black hole", () => {
+    const pair = establishedPair({ limits: { windowBytes: 1024 * 1024 } });
+    const { initiator, responder } = pair;
+    initiator.session.openStream(text("head"), new Recorder(), {
+      data: new Uint8Array(1_000_000),
+      end: true,
+    });
+    // 17 kB a second go up; what is behind them, pings too, waits.
+    let uplink = new Uint8Array(0);
+    for (let second = 1; second <= 75 && !initiator.end; second++) {
+      for (let bytes = initiator.session.pollSend(); bytes; bytes = initiator.session.pollSend())
+        uplink = Uint8Array.from([...uplink, ...bytes]);
+      pair.nowMs = 1_000 * second;
+      responder.session.handleBytes(uplink.slice(0, 17_000), pair.nowMs);
+      uplink = uplink.slice(17_000);
+      initiator.session.handleTick(pair.nowMs);
+      responder.session.handleTick(pair.nowMs);
+      while (pair.step("toInitiator"));
+    }
+    expect([initiator.end, responder.end]).toEqual([undefined, undefined]);
+    expect([responder.accepted[0]?.events.bytes, responder.accepted[0]?.events.ends]).toEqual([1_000_000, 1]);
   });
 
   it("a flood of pings is cut off", () => {

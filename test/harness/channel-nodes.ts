@@ -1,0 +1,107 @@
+/** Dialers and acceptors with identities of their own, and a log that tests can read. */
+import type { Log, LogFields } from "../../src/base/log.ts";
+import type { Peer } from "../../src/channel/handshake.ts";
+import { type ChannelLimits, defaultLimits } from "../../src/channel/limits.ts";
+import { LocalParty } from "../../src/channel/local-party.ts";
+import type { SessionEvents } from "../../src/channel/session-options.ts";
+import { nodeProvider } from "../../src/crypto/node-provider.ts";
+import { generateIdentity, type Identity } from "../../src/identity/identity.ts";
+import { Acceptor } from "../../src/transport/acceptor.ts";
+import { Dialer, type DialerOptions } from "../../src/transport/dialer.ts";
+import { Ticker } from "../../src/transport/ticker.ts";
+import type { WireProvider } from "../../src/transport/wire.ts";
+
+export class MemoryLog implements Log {
+  readonly lines: { level: string; event: string; fields: LogFields }[] = [];
+
+  debug(event: string, fields: LogFields = {}): void {
+    this.lines.push({ level: "debug", event, fields });
+  }
+
+  info(event: string, fields: LogFields = {}): void {
+    this.lines.push({ level: "info", event, fields });
+  }
+
+  warn(event: string, fields: LogFields = {}): void {
+    this.lines.push({ level: "warn", event, fields });
+  }
+
+  error(event: string, fields: LogFields = {}): void {
+    this.lines.push({ level: "error", event, fields });
+  }
+
+  with(): Log {
+    return this;
+  }
+
+  of(event: string): LogFields[] {
+    return this.lines.filter((line) => line.event === event).map((line) => line.fields);
+  }
+}
+
+export interface NodeOptions {
+  readonly wires: WireProvider;
+  readonly identity?: Identity;
+  readonly authorize?: (peer: Peer) => boolean;
+  readonly limits?: Partial<ChannelLimits>;
+  readonly ticker?: Ticker;
+}
+
+function sessionOf(options: NodeOptions, identity: Identity) {
+  return {
+    party: new LocalParty({ provider: nodeProvider, identity, software: "culvert/0.0.0-test" }),
+    limits: { ...defaultLimits, ...options.limits },
+    suite: "AESGCM",
+    keepaliveMs: 120_000,
+    authorize: options.authorize ?? (() => true),
+  } as const;
+}
+
+export function anAcceptor(
+  options: NodeOptions & { ports?: number[]; onStream?: SessionEvents["onStream"] },
+) {
+  const identity = options.identity ?? generateIdentity(nodeProvider);
+  const log = new MemoryLog();
+  const acceptor = new Acceptor({
+    addresses: (options.ports ?? [0]).map((port) => ({ host: "127.0.0.1", port })),
+    wires: options.wires,
+    ticker: options.ticker ?? new Ticker(),
+    session: sessionOf(options, identity),
+    onStream: options.onStream ?? answering,
+    log,
+  });
+  return { acceptor, identity, log };
+}
+
+export function aDialer(
+  options: NodeOptions & { ports: number[] } & Partial<Pick<DialerOptions, "maxAgeMs" | "random">>,
+) {
+  const identity = options.identity ?? generateIdentity(nodeProvider);
+  const log = new MemoryLog();
+  const ups: string[] = [];
+  const dialer = new Dialer({
+    addresses: options.ports.map((port) => ({ host: "127.0.0.1", port })),
+    wires: options.wires,
+    ticker: options.ticker ?? new Ticker(),
+    session: sessionOf(options, identity),
+    maxAgeMs: options.maxAgeMs ?? 3_600_000,
+    log,
+    ...(options.random ? { random: options.random } : {}),
+    onUp: () => ups.push("up"),
+    onDown: () => ups.push("down"),
+  });
+  return { dialer, identity, log, ups };
+}
+
+/** Answers every stream with its own body. */
+const answering: SessionEvents["onStream"] = (stream, head) => {
+  stream.sendHead(head.slice());
+  return {
+    onData(chunk) {
+      stream.write(chunk.slice());
+      stream.consumed(chunk.length);
+    },
+    onEnd: () => stream.end(),
+    onReset: () => stream.end(),
+  };
+};

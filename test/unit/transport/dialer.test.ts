@@ -1,0 +1,319 @@
+import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import type { Stream } from "../../../src/channel/stream.ts";
+import { nodeProvider } from "../../../src/crypto/node-provider.ts";
+import { generateIdentity } from "../../../src/identity/identity.ts";
+import type { Acceptor } from "../../../src/transport/acceptor.ts";
+import type { Dialer } from "../../../src/transport/dialer.ts";
+import { aDialer, anAcceptor } from "../../harness/channel-nodes.ts";
+import { MemoryWires } from "../../harness/memory-wires.ts";
+import { Recorder, text } from "../../harness/session-pair.ts";
+
+const PORT = 4433;
+const stops: (Dialer | Acceptor)[] = [];
+
+beforeEach(() => {
+  vi.useFakeTimers({
+    toFake: ["setTimeout", "clearTimeout", "setInterval", "clearInterval", "performance", "Date"],
+  });
+});
+
+afterEach(async () => {
+  for (const each of stops.splice(0)) "stop" in each ? each.stop() : each.close("normal");
+  await turns();
+  vi.useRealTimers();
+});
+
+/** Lets bytes that are under way arrive; no time passes. */
+async function turns(): Promise<void> {
+  for (let i = 0; i < 30; i++) await new Promise((resolve) => setImmediate(resolve));
+}
+
+async function pass(ms: number): Promise<void> {
+  await turns();
+  for (let left = ms; left > 0; left -= 1_000) {
+    vi.advanceTimersByTime(Math.min(left, 1_000));
+    await turns();
+  }
+}
+
+async function connected(options: Partial<Parameters<typeof aDialer>[0]> = {}) {
+  const wires = new MemoryWires();
+  const outlet = anAcceptor({ wires, ports: [PORT] });
+  await outlet.acceptor.start();
+  const inlet = aDialer({ wires, ports: [PORT], ...options });
+  stops.push(inlet.dialer, outlet.acceptor);
+  inlet.dialer.start();
+  await turns();
+  return { wires, outlet, inlet };
+}
+
+function opened(dialer: Dialer): { stream: Stream; reply: Recorder } {
+  const reply = new Recorder();
+  return { stream: dialer.openStream(text("head"), reply), reply };
+}
+
+describe("reconnecting", () => {
+  it("comes up at once, and says so", async () => {
+    const { inlet, outlet } = await connected();
+    expect(inlet.dialer.up).toBe(true);
+    expect(inlet.dialer.peer?.identifier).toBe(outlet.identity.identifier);
+    expect(inlet.ups).toEqual(["up"]);
+  });
+
+  it("comes back after a loss, with jitter on the very first retry", async () => {
+    const waits: number[] = [];
+    for (const jitter of [0, 0.25, 0.999]) {
+      const { wires, inlet } = await connected({ random: () => jitter });
+      const lostAtMs = performance.now();
+      wires.connections[0]?.cut();
+      expect(inlet.dialer.up).toBe(false);
+      await pass(1_000);
+      expect(inlet.dialer.up).toBe(true);
+      waits.push(Math.round(wires.dials[1]!.atMs - lostAtMs));
+    }
+    expect(waits).toEqual([0, 250, 999]);
+  });
+
+  it("backs off by doubling steps up to 30 s while nobody listens", async () => {
+    const wires = new MemoryWires();
+    const { dialer } = aDialer({ wires, ports: [PORT], random: () => 0.999_999 });
+    stops.push(dialer);
+    dialer.start();
+    await pass(200_000);
+    const gaps = wires.dials.slice(1).map(({ atMs }, i) => Math.round((atMs - wires.dials[i]!.atMs) / 1_000));
+    expect(gaps.slice(0, 7)).toEqual([1, 2, 4, 8, 16, 30, 30]);
+  });
+
+  it("tries several addresses in turn", async () => {
+    const { wires, inlet } = await connected({ ports: [1, 2, PORT], random: () => 0.5 });
+    await pass(5_000);
+    expect(wires.dials.map(({ port }) => port)).toEqual([1, 2, PORT]);
+    expect(inlet.dialer.up).toBe(true);
+  });
+
+  it("gives up a dial that gets no answer, and goes on to the next address", async () => {
+    const wires = new MemoryWires();
+    wires.blackHoles.add(1);
+    const { acceptor } = anAcceptor({ wires, ports: [PORT] });
+    await acceptor.start();
+    const { dialer } = aDialer({ wires, ports: [1, PORT] });
+    stops.push(dialer, acceptor);
+    dialer.start();
+    await pass(9_000);
+    expect([dialer.up, wires.dials.length]).toEqual([false, 1]);
+    await pass(2_000);
+    expect(dialer.up).toBe(true);
+  });
+
+  it("M10 notices a black hole while a stream waits, and reconnects", async () => {
+    const { wires, inlet } = await connected();
+    const { reply } = opened(inlet.dialer);
+    await turns();
+    wires.connections[0]!.blackHole = true;
+    await pass(30_000);
+    expect(reply.resets.map((fault) => fault.code)).toEqual(["channel.timeout"]);
+    expect(inlet.dialer.up).toBe(true);
+    expect(wires.open).toHaveLength(1);
+  });
+
+  it("while it is down, opening a stream fails at once with when to come back", () => {
+    const { dialer } = aDialer({ wires: new MemoryWires(), ports: [PORT] });
+    expect(() => opened(dialer)).toThrow(
+      expect.objectContaining({ code: "tunnel.down", retryAfterMs: expect.any(Number) }),
+    );
+  });
+
+  it("a stream that is tried again inside its onReset gets that answer too", async () => {
+    const { wires, inlet } = await connected();
+    let again: unknown;
+    inlet.dialer.openStream(text("head"), {
+      onData() {},
+      onEnd() {},
+      onReset() {
+        try {
+          opened(inlet.dialer);
+        } catch (thrown) {
+          again = thrown;
+        }
+      },
+    });
+    await turns();
+    wires.connections[0]?.cut();
+    expect(again).toMatchObject({ code: "tunnel.down", retryAfterMs: expect.any(Number) });
+  });
+
+  it("stop ends the channel in good order and dials no more", async () => {
+    const { wires, inlet, outlet } = await connected();
+    inlet.dialer.stop();
+    await pass(120_000);
+    expect(wires.dials).toHaveLength(1);
+    expect([wires.open.length, inlet.dialer.up, inlet.dialer.status().state]).toEqual([0, false, "stopped"]);
+    expect(outlet.log.of("channel.closed")).toMatchObject([{ fault: undefined }]);
+  });
+
+  it("stop in the middle of a dial leaves nothing behind", async () => {
+    const wires = new MemoryWires();
+    const { acceptor } = anAcceptor({ wires, ports: [PORT] });
+    await acceptor.start();
+    const { dialer } = aDialer({ wires, ports: [PORT] });
+    dialer.start();
+    dialer.stop();
+    await pass(60_000);
+    expect([wires.open.length, wires.dials.length]).toEqual([0, 1]);
+    acceptor.close("normal");
+  });
+});
+
+describe("a channel that grows old", () => {
+  it("is replaced before it ends: streams on it finish, new ones go to the new channel", async () => {
+    const { wires, inlet, outlet } = await connected({ maxAgeMs: 600_000 });
+    const old = opened(inlet.dialer);
+    await pass(605_000);
+    expect(inlet.ups).toEqual(["up", "up"]);
+    expect(wires.open).toHaveLength(2);
+    const fresh = opened(inlet.dialer);
+    await turns();
+    expect(outlet.acceptor.links.map((link) => link.session.streamCount)).toEqual([1, 1]);
+
+    for (const { stream } of [old, fresh]) {
+      stream.write(text("body"));
+      stream.end();
+    }
+    await pass(1_000);
+    expect([old, fresh].map(({ reply }) => [reply.bytes, reply.ends, reply.resets.length])).toEqual([
+      [4, 1, 0],
+      [4, 1, 0],
+    ]);
+    await pass(4_000);
+    expect(wires.open).toHaveLength(1);
+    expect(outlet.log.of("channel.closed")).toMatchObject([{ fault: undefined }]);
+  });
+
+  it("a stream that outlasts a minute on a replaced channel is not cut", async () => {
+    const { inlet } = await connected({ maxAgeMs: 600_000 });
+    const { reply } = opened(inlet.dialer);
+    await pass(900_000);
+    expect(reply.resets).toEqual([]);
+    await pass(600_000);
+    expect(reply.resets).toHaveLength(1);
+  });
+
+  it("lives on when its replacement cannot be had", async () => {
+    const { wires, inlet } = await connected({ maxAgeMs: 600_000 });
+    wires.blackHoles.add(PORT);
+    await pass(700_000);
+    expect([inlet.dialer.up, inlet.ups]).toEqual([true, ["up"]]);
+    wires.blackHoles.clear();
+    await pass(60_000);
+    expect(inlet.ups).toEqual(["up", "up"]);
+  });
+
+  it("is replaced up to a tenth early, by chance, and an age beyond any timer is no storm", async () => {
+    const early = await connected({ maxAgeMs: 600_000, random: () => 1 });
+    await pass(541_000);
+    expect(early.wires.dials).toHaveLength(2);
+    const old = await connected({ maxAgeMs: 90 * 24 * 3_600_000 });
+    await pass(10_000);
+    expect(old.wires.dials).toHaveLength(1);
+  });
+});
+
+describe("going away", () => {
+  it("streams that are open finish, and the next dial waits for the hint", async () => {
+    const { wires, inlet, outlet } = await connected({ random: () => 0.5 });
+    const { stream, reply } = opened(inlet.dialer);
+    await turns();
+    outlet.acceptor.drain(5_000);
+    await turns();
+    expect([inlet.dialer.up, inlet.ups]).toEqual([false, ["up", "down"]]);
+    expect(outlet.acceptor.busy).toBe(true);
+    stream.write(text("body"));
+    stream.end();
+    await pass(3_000);
+    expect([reply.bytes, reply.ends]).toEqual([4, 1]);
+    expect(outlet.acceptor.busy).toBe(false);
+    expect(wires.dials).toHaveLength(1);
+    await pass(3_000);
+    expect(wires.dials).toHaveLength(2);
+  });
+
+  it("a hint of 49 days is not obeyed, nor taken for none", async () => {
+    const { wires, outlet } = await connected();
+    outlet.acceptor.drain(0xffffffff);
+    await pass(290_000);
+    expect(wires.dials).toHaveLength(1);
+    await pass(15_000);
+    expect(wires.dials.length).toBeGreaterThan(1);
+  });
+
+  it("a channel that is made while the outlet drains is told to go as well", async () => {
+    const wires = new MemoryWires();
+    const { acceptor } = anAcceptor({ wires, ports: [PORT] });
+    await acceptor.start();
+    const { dialer, log } = aDialer({ wires, ports: [PORT] });
+    stops.push(dialer, acceptor);
+    dialer.start();
+    while (acceptor.counts.halfOpen === 0) await new Promise((resolve) => setImmediate(resolve));
+    acceptor.drain(60_000);
+    await turns();
+    expect(log.of("channel.going-away")).toHaveLength(1);
+  });
+});
+
+describe("C11 a wrong pin", () => {
+  it("at the outlet: clear lines at both ends, and the inlet keeps trying without hurry", async () => {
+    const wires = new MemoryWires();
+    const outlet = anAcceptor({ wires, ports: [PORT], authorize: () => false });
+    await outlet.acceptor.start();
+    const inlet = aDialer({ wires, ports: [PORT], random: () => 0.5 });
+    stops.push(inlet.dialer, outlet.acceptor);
+    inlet.dialer.start();
+    await turns();
+    for (const [log, event] of [
+      [inlet.log, "channel.retry"],
+      [outlet.log, "channel.refused"],
+    ] as const) {
+      const [fields] = log.of(event);
+      expect(fields?.fault).toMatchObject({ code: "handshake.unauthorized" });
+      expect(String(fields?.fault)).toContain(inlet.identity.identifier);
+    }
+    expect(inlet.dialer.status().lastFault?.code).toBe("handshake.unauthorized");
+    expect(inlet.log.lines[0]?.level).toBe("warn");
+    await pass(60_000);
+    expect(wires.dials.length).toBeLessThan(10);
+    expect(wires.open).toHaveLength(0);
+  });
+
+  it("at the inlet: it names the outlet, and the outlet names itself", async () => {
+    const wires = new MemoryWires();
+    const outlet = anAcceptor({ wires, ports: [PORT] });
+    await outlet.acceptor.start();
+    const inlet = aDialer({ wires, ports: [PORT], authorize: () => false });
+    stops.push(inlet.dialer, outlet.acceptor);
+    inlet.dialer.start();
+    await turns();
+    expect(String(inlet.log.of("channel.retry")[0]?.fault)).toContain(outlet.identity.identifier);
+    expect(String(outlet.log.of("channel.refused")[0]?.fault)).toContain(outlet.identity.identifier);
+  });
+
+  it("our own identity at the other end is refused", async () => {
+    const identity = generateIdentity(nodeProvider);
+    const wires = new MemoryWires();
+    const { acceptor } = anAcceptor({ wires, ports: [PORT], identity });
+    await acceptor.start();
+    const { dialer, log } = aDialer({ wires, ports: [PORT], identity });
+    stops.push(dialer, acceptor);
+    dialer.start();
+    await turns();
+    expect(log.of("channel.retry")[0]?.fault).toMatchObject({ code: "handshake.failed" });
+  });
+});
+
+it("an outlet opens no streams at an inlet: refused, and the channel lives", async () => {
+  const { inlet, outlet } = await connected();
+  const reply = new Recorder();
+  outlet.acceptor.links[0]!.session.openStream(text("head"), reply);
+  await turns();
+  expect(reply.resets.map((fault) => fault.code)).toEqual(["stream.refused"]);
+  expect(inlet.dialer.up).toBe(true);
+});
