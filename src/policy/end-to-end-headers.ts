@@ -1,7 +1,8 @@
-import type { HeaderList } from "../channel/exchange.ts";
+/** Names and values in the order they came; names may repeat. */
+export type HeaderList = readonly (readonly [name: string, value: string])[];
 
-/** RFC 9110 §7.6.1, and what the connection to InfluxDB or to the client makes anew. */
-const HOP_BY_HOP = new Set([
+/** RFC 9110 §7.6.1, and what the connection to InfluxDB or to the client makes anew. Lower case. */
+export const hopByHopNames: ReadonlySet<string> = new Set([
   "connection",
   "expect",
   "host",
@@ -29,5 +30,5 @@ export function endToEndHeaders(headers: HeaderList): HeaderList {
     named ??= new Set();
     for (const token of value.split(",")) named.add(token.trim().toLowerCase());
   }
-  return headers.filter(([name]) => !HOP_BY_HOP.has(name) && !named?.has(name));
+  return headers.filter(([name]) => !hopByHopNames.has(name) && !named?.has(name));
 }

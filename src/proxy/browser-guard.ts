@@ -38,7 +38,8 @@ export function createBrowserGuard(options: BrowserGuardOptions): BrowserGuard {
   const hostOf = (headers: Headers): string => {
     const host = (headers.get("host") ?? "").toLowerCase();
     const parts = HOST.exec(host);
-    if (!parts) throw new Fault("request.malformed", "there has to be one Host, a name or address and a port");
+    if (!parts)
+      throw new Fault("request.malformed", "there has to be one Host, a name or address and a port");
     if (!hosts.has(parts[1]!) && !hosts.has(host) && !(takesAnyAddress && ADDRESS.test(parts[1]!))) {
       throw new Fault("request.origin", "this Host is not a name of this inlet: list it in allow_hosts");
     }

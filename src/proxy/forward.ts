@@ -75,7 +75,7 @@ export class Forwarder {
       const renewal = this.#deps.lease.replace(lease.leaseId);
       if (mayRepeat) {
         passage.abandon("cancelled");
-        const renewed = await this.#within(renewal, untilMs);
+        const renewed = await this.within(renewal, untilMs);
         this.#deps.meter.replayed();
         return this.#attempt(job, renewed, untilMs, false);
       }
@@ -137,7 +137,8 @@ export class Forwarder {
     });
   }
 
-  #within<T>(promise: Promise<T>, untilMs: number): Promise<T> {
+  /** @throws Fault `lease.unavailable` when the lease that is awaited has not come by then. */
+  within<T>(promise: Promise<T>, untilMs: number): Promise<T> {
     return new Promise((resolve, reject) => {
       const watched = {
         tick: (nowMs: number): void => {

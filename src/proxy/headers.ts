@@ -1,27 +1,12 @@
 /** Which header fields cross the inlet. Hop-by-hop ones never do (RFC 9110 §7.6.1), in either direction. */
 import { Fault } from "../base/fault.ts";
-import type { HeaderList } from "../channel/exchange.ts";
+import { type HeaderList, hopByHopNames } from "../policy/end-to-end-headers.ts";
 import type { InletLimits } from "./inlet-limits.ts";
-
-const HOP_BY_HOP = new Set([
-  "connection",
-  "keep-alive",
-  "proxy-connection",
-  "proxy-authenticate",
-  "proxy-authorization",
-  "te",
-  "trailer",
-  "transfer-encoding",
-  "upgrade",
-  "http2-settings",
-]);
 
 /** Also gone: what is settled at this hop, what the lease replaces, and who the client is or says it is. */
 const NOT_FORWARDED = new Set([
-  ...HOP_BY_HOP,
-  "host",
+  ...hopByHopNames,
   "content-length",
-  "expect",
   "authorization",
   "cookie",
   "cookie2",
@@ -73,7 +58,7 @@ export function returnedHeaders(headers: HeaderList, options: { keepLength: bool
   for (const [name, value] of headers) {
     const lower = name.toLowerCase();
     if (lower === "connection") named = named === undefined ? value : `${named},${value}`;
-    else if (!HOP_BY_HOP.has(lower) && (options.keepLength || lower !== "content-length")) {
+    else if (!hopByHopNames.has(lower) && (options.keepLength || lower !== "content-length")) {
       list.push([lower, value]);
     }
   }

@@ -9,7 +9,14 @@ import { Fault } from "../base/fault.ts";
 import type { Log } from "../base/log.ts";
 import type { StreamOpener } from "../channel/stream.ts";
 import type { HeldLease } from "../lease/lease-holder.ts";
-import { checkMethod, type DecidedRoute, isOpen, notCovered, type RouteClass, resolveRoute } from "../policy/route.ts";
+import {
+  checkMethod,
+  type DecidedRoute,
+  isOpen,
+  notCovered,
+  type RouteClass,
+  resolveRoute,
+} from "../policy/route.ts";
 import { answerFault } from "./answer.ts";
 import { type BrowserGuardOptions, createBrowserGuard } from "./browser-guard.ts";
 import { Forwarder } from "./forward.ts";
@@ -34,6 +41,8 @@ export interface LeaseSource {
    * @throws Fault `lease.*` or `tunnel.down` when there is none to be had soon.
    */
   replace(rejectedId: string): Promise<InletLease>;
+  /** What a `replace` under way will come to: InfluxDB answers, so it is worth waiting for. */
+  replacement?(): Promise<InletLease> | undefined;
 }
 
 /** What is counted; all cheap, all synchronous. */
@@ -121,17 +130,13 @@ class Inlet {
       this.#guard.check(request.method, request.headers);
       const headers = forwardedHeaders(request.headers, this.#deps.limits);
       route = this.#route(request);
-      const lease = this.#admit(route);
+      const lease = this.#admit(route, this.#deps.lease.current()) ?? (await this.#replacement(route));
       const body = await this.#bodies.receive(request);
       response = await this.#forwarder.forward({ request, connection, route, headers, lease, body });
     } catch (thrown) {
       response = this.answerThrown(thrown);
     }
-    this.#deps.meter.answered(
-      route?.routeClass,
-      response.status,
-      this.#deps.clock.monotonicMs() - startedMs,
-    );
+    this.#deps.meter.answered(route?.routeClass, response.status, this.#deps.clock.monotonicMs() - startedMs);
     return response;
   }
 
@@ -140,8 +145,8 @@ class Inlet {
     this.#deps.meter.faulted(fault.code);
     if (fault.code === "internal.bug") this.#deps.log.error("inlet.bug", { fault, stack: stackOf(thrown) });
     else this.#deps.log.debug("inlet.refused", { fault });
-    // What is left of a body that came too slowly, or is too long, will not be read.
-    const close = fault.code === "request.slow" || fault.code === "request.body-too-large";
+    // A body that is too long is read past instead: cut off in mid-send, a client may never see the 413.
+    const close = fault.code === "request.slow";
     return answerFault(fault, { close });
   }
 
@@ -159,13 +164,20 @@ class Inlet {
   }
 
   /** @throws Fault at once, before any body is read, when there is no way through at this time. */
-  #admit(route: DecidedRoute): InletLease | undefined {
+  #admit(route: DecidedRoute, lease: InletLease | undefined): InletLease | undefined {
     const { uplink, openRoutes } = this.#deps;
-    const lease = this.#deps.lease.current();
     if (lease && !isOpen(route.routeClass, { routes: lease.routes, openRoutes })) throw notCovered();
     if (!uplink.isUp()) throw new Fault("tunnel.down", "no channel is up");
-    if (!lease && route.routeClass !== "always") throw new Fault("lease.unavailable", "no lease is held");
     return lease;
+  }
+
+  /** No lease is held. Between a refused one and the next, a request waits as the refused ones do. */
+  async #replacement(route: DecidedRoute): Promise<InletLease | undefined> {
+    if (route.routeClass === "always") return undefined;
+    const { clock, lease, limits } = this.#deps;
+    const coming = lease.replacement?.();
+    if (!coming) throw new Fault("lease.unavailable", "no lease is held");
+    return this.#admit(route, await this.#forwarder.within(coming, clock.monotonicMs() + limits.waitMs));
   }
 }
 

@@ -38,6 +38,7 @@ export class LeaseClient implements LeaseSource {
   readonly #options: LeaseClientOptions;
   #timer: ReturnType<typeof setTimeout> | undefined;
   #asking: Promise<void> | undefined;
+  #replacing: Promise<HeldLease> | undefined;
   #lastFault: Fault | undefined;
   #grants = 0;
   #failures = 0;
@@ -52,12 +53,17 @@ export class LeaseClient implements LeaseSource {
   }
 
   async replace(rejectedId: string): Promise<HeldLease> {
-    const { holder } = this.#options;
-    holder.rejected(rejectedId);
-    if (!this.current()) await this.#ask();
+    this.#options.holder.rejected(rejectedId);
     const lease = this.current();
     if (lease) return lease;
-    throw this.#lastFault ?? new Fault("lease.unavailable", "the outlet gave no lease");
+    this.#replacing ??= this.#another().finally(() => {
+      this.#replacing = undefined;
+    });
+    return this.#replacing;
+  }
+
+  replacement(): Promise<HeldLease> | undefined {
+    return this.#replacing;
   }
 
   /** A channel has come up: whatever stood in the way before may be gone. */
@@ -98,6 +104,13 @@ export class LeaseClient implements LeaseSource {
     }
     const atMs = this.#options.holder.nextRequestMs() ?? nowMs + IDLE_MS;
     this.#timer = setTimeout(() => this.#turn(), Math.min(IDLE_MS, Math.max(10, atMs - nowMs)));
+  }
+
+  async #another(): Promise<HeldLease> {
+    await this.#ask();
+    const lease = this.current();
+    if (lease) return lease;
+    throw this.#lastFault ?? new Fault("lease.unavailable", "the outlet gave no lease");
   }
 
   /** Never rejects; callers that come together share one request. */

@@ -41,7 +41,7 @@ export async function startBunListener(options: ListenerOptions): Promise<InletL
   };
 }
 
-function serve({ at, app, limits, log }: ListenerOptions): Bun.Server<undefined> {
+function serve({ at, app, log }: ListenerOptions): Bun.Server<undefined> {
   let server: Bun.Server<undefined>;
   // Lifting the time-out costs as much as the rest of a small request, so only what may stall asks for it.
   const connection: ClientConnection = {
@@ -50,8 +50,8 @@ function serve({ at, app, limits, log }: ListenerOptions): Bun.Server<undefined>
   };
   const common = {
     development: false,
-    // The app answers 413 in its own words; the runtime's is a second line.
-    maxRequestBodySize: limits.maxBodyBytes + 1024 * 1024,
+    // The app counts, answers 413 and reads past the rest; the runtime would hang up on a client in mid-send.
+    maxRequestBodySize: Number.MAX_SAFE_INTEGER,
     fetch: (request: Request) => app.fetch(request, connection),
     // Without it Bun answers with its own page.
     error(thrown: Error): Response {
@@ -60,9 +60,9 @@ function serve({ at, app, limits, log }: ListenerOptions): Bun.Server<undefined>
     },
   };
   if ("path" in at) {
-    // bun-types leaves `idleTimeout` out for Unix sockets; the server takes it.
-    const unix = { ...common, unix: at.path, idleTimeout: IDLE_TIMEOUT_SECONDS };
-    server = Bun.serve(unix);
+    // bun-types does not know it for Unix sockets, but the server obeys it there too.
+    const idle: object = { idleTimeout: IDLE_TIMEOUT_SECONDS };
+    server = Bun.serve({ ...common, ...idle, unix: at.path });
   } else {
     server = Bun.serve({
       ...common,

@@ -92,7 +92,8 @@ function isAmbiguous(incoming: IncomingMessage): boolean {
   const seen = new Set<string>();
   for (let i = 0; i < incoming.rawHeaders.length; i += 2) {
     const name = incoming.rawHeaders[i]!.toLowerCase();
-    if (name !== "host" && name !== "content-length" && name !== "transfer-encoding" && name !== "origin") continue;
+    if (name !== "host" && name !== "content-length" && name !== "transfer-encoding" && name !== "origin")
+      continue;
     if (seen.has(name)) return true;
     seen.add(name);
   }

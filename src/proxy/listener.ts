@@ -1,5 +1,6 @@
-/** What serves an inlet app to clients: Bun's own server under Bun, node:http under Node and Deno. */
-import { Fault } from "../base/fault.ts";
+/** What serves an inlet app to clients, on whichever runtime. */
+import type { Fault } from "../base/fault.ts";
+import { listenFault } from "../base/listen-fault.ts";
 import type { Log } from "../base/log.ts";
 import type { InletApp } from "./inlet-app.ts";
 import type { InletLimits } from "./inlet-limits.ts";
@@ -27,37 +28,13 @@ export interface InletListener {
 export const IDLE_TIMEOUT_SECONDS = 255;
 export const SOCKET_MODE = 0o660;
 
-/** @throws Fault `transport.address-unusable` with one line for a person. */
-export async function startListener(options: ListenerOptions): Promise<InletListener> {
-  // Imported on demand: a program for one runtime need not hold the other's server.
-  const isBun = "Bun" in globalThis;
-  const start = isBun
-    ? (await import("./listener-bun.ts")).startBunListener
-    : (await import("./listener-node.ts")).startNodeListener;
-  return start(options);
-}
-
 export function addressText(at: ListenAt): string {
   if ("path" in at) return `unix://${at.path}`;
   return `http://${at.host.includes(":") ? `[${at.host}]` : at.host}:${at.port}`;
 }
 
-const REASONS: Readonly<Record<string, string>> = {
-  EADDRINUSE: "another program listens there already",
-  EACCES: "this user may not",
-  EPERM: "this user may not",
-  EADDRNOTAVAIL: "this machine does not have that address",
-  ENOENT: "the folder of the socket does not exist",
-  ENOTFOUND: "the host name is not known",
-};
-
 export function addressFault(at: ListenAt, cause: unknown): Fault {
-  const code = (cause as { code?: unknown } | null)?.code;
-  const reason = (typeof code === "string" && REASONS[code]) || "the system refuses it";
-  const detail = typeof code === "string" ? ` (${code})` : "";
-  return new Fault("transport.address-unusable", `cannot listen on ${addressText(at)}: ${reason}${detail}`, {
-    cause,
-  });
+  return listenFault("path" in at ? addressText(at) : addressText(at).slice("http://".length), cause);
 }
 
 /** Resolves when nothing is in flight any more or the time is over. */

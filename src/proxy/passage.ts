@@ -126,7 +126,8 @@ export class Passage implements StreamHandler, Watched {
 
   onEnd(): void {
     if (this.#over) return;
-    if (!this.#hasHead) return this.#fail(new Fault("channel.protocol", "the end before the head"), "protocol");
+    if (!this.#hasHead)
+      return this.#fail(new Fault("channel.protocol", "the end before the head"), "protocol");
     this.#ended = true;
     // InfluxDB has said all it will say: what is left of the request's body is of no use to it.
     if (this.#upload) this.#stream?.reset("cancelled");

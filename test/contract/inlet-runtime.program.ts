@@ -7,7 +7,7 @@ import { silentLog } from "../../src/base/log.ts";
 import { Secret } from "../../src/base/secret.ts";
 import { createInletApp } from "../../src/proxy/inlet-app.ts";
 import { defaultInletLimits } from "../../src/proxy/inlet-limits.ts";
-import { startListener } from "../../src/proxy/listener.ts";
+import { startListener } from "../../src/proxy/listener-runtime.ts";
 import { type FakeStream, FakeUplink } from "../unit/proxy/fake-uplink.ts";
 
 const uplink = new FakeUplink();
@@ -23,7 +23,8 @@ uplink.onOpen = (stream) => {
   };
 };
 uplink.onConsumed = (stream) => {
-  if (stream.head.target.includes("endless")) queueMicrotask(() => stream.handler.onData(new Uint8Array(65_536)));
+  if (stream.head.target.includes("endless"))
+    queueMicrotask(() => stream.handler.onData(new Uint8Array(65_536)));
 };
 
 const app = createInletApp({
@@ -54,7 +55,12 @@ function answer(stream: FakeStream): void {
     if (target.includes("cut")) setTimeout(() => stream.lose("channel.closed"), 20);
   } else if (target === "/ping") stream.reply(204, { headers: [["x-influxdb-version", "v2"]] });
   else if (target === "/health") {
-    const arrived = uplink.streams.map((one) => ({ target: one.head.target, method: one.head.method, bytes: one.bytes, ended: one.ended }));
+    const arrived = uplink.streams.map((one) => ({
+      target: one.head.target,
+      method: one.head.method,
+      bytes: one.bytes,
+      ended: one.ended,
+    }));
     stream.reply(200, { body: JSON.stringify({ arrived, cancelled, inFlight: app.inFlight() }) });
     uplink.streams.length = 0;
   } else stream.reply(200, { body: JSON.stringify({ head: stream.head, bytes: stream.bytes }) });

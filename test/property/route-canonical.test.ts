@@ -5,7 +5,9 @@ import { canonicalTarget, decideRoute } from "../../src/policy/route.ts";
 
 /** Mostly the pieces that mean something in a target, so that they meet often. */
 const piece = fc.constantFrom(
-  ..."/ /api /v2 /write /delete /query . .. %2e %2F %5c \\ ? # & = ; + % %77 %64 %00 u p bucket org db a é \n".split(" "),
+  ..."/ /api /v2 /write /delete /query . .. %2e %2F %5c \\ ? # & = ; + % %77 %64 %00 u p bucket org db a é \n".split(
+    " ",
+  ),
 );
 const target = fc.oneof(
   fc.array(piece, { maxLength: 12 }).map((pieces) => `/${pieces.join("")}`),
@@ -45,7 +47,9 @@ describe("canonical targets", () => {
   });
 
   it("H7 whatever the escapes, delete is refused", () => {
-    const letters = fc.tuple(...[..."delete"].map((letter) => fc.constantFrom(letter, letter.toUpperCase(), escape(letter))));
+    const letters = fc.tuple(
+      ...[..."delete"].map((letter) => fc.constantFrom(letter, letter.toUpperCase(), escaped(letter))),
+    );
     fc.assert(
       fc.property(letters, fc.constantFrom("", "/", "?a=b", "/x"), (spelled, rest) => {
         const raw = `/api/v2/${spelled.join("")}${rest}`;
@@ -55,6 +59,6 @@ describe("canonical targets", () => {
   });
 });
 
-function escape(letter: string): string {
+function escaped(letter: string): string {
   return `%${letter.charCodeAt(0).toString(16)}`;
 }

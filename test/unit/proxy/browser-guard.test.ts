@@ -19,10 +19,14 @@ function verdict(headers: Record<string, string>, method = "GET", by = guard): F
 }
 
 describe("Host", () => {
-  it.each(["localhost", "LOCALHOST:8086", "127.0.0.1:8086", "[::1]:1", "edge.example:80", "influxdb.example:9000"])(
-    "takes %s",
-    (host) => expect(verdict({ host })).toBe("passes"),
-  );
+  it.each([
+    "localhost",
+    "LOCALHOST:8086",
+    "127.0.0.1:8086",
+    "[::1]:1",
+    "edge.example:80",
+    "influxdb.example:9000",
+  ])("takes %s", (host) => expect(verdict({ host })).toBe("passes"));
 
   it.each([
     ["", "request.malformed"],
@@ -59,12 +63,19 @@ describe("pages", () => {
     ["another local port", "POST", { origin: "http://localhost:4000" }],
     ["a cross-site fetch", "GET", { "sec-fetch-site": "cross-site" }],
     ["a same-site fetch", "GET", { "sec-fetch-site": "same-site" }],
-    ["a foreign preflight", "OPTIONS", { origin: "https://evil.example", "access-control-request-method": "POST" }],
+    [
+      "a foreign preflight",
+      "OPTIONS",
+      { origin: "https://evil.example", "access-control-request-method": "POST" },
+    ],
     ["a foreign form", "POST", { referer: "https://evil.example/x", "content-type": "text/plain" }],
     [
       "a foreign form, urlencoded",
       "POST",
-      { referer: "https://evil.example/", "content-type": "application/x-www-form-urlencoded; charset=utf-8" },
+      {
+        referer: "https://evil.example/",
+        "content-type": "application/x-www-form-urlencoded; charset=utf-8",
+      },
     ],
   ])("H5 refuses %s", (_, method, headers) => expect(verdict(headers, method)).toBe("request.origin"));
 

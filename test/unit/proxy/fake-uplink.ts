@@ -1,6 +1,11 @@
 /** Stands for the tunnel: records what arrives at its far end and answers as a test says. */
 import { Fault, type FaultCode } from "../../../src/base/fault.ts";
-import { decodeRequestHead, encodeHead, type HttpRequestHead, type ReplyHead } from "../../../src/channel/exchange.ts";
+import {
+  decodeRequestHead,
+  encodeHead,
+  type HttpRequestHead,
+  type ReplyHead,
+} from "../../../src/channel/exchange.ts";
 import type { ResetReason, Stream, StreamHandler } from "../../../src/channel/stream.ts";
 import type { Uplink } from "../../../src/proxy/inlet-app.ts";
 
@@ -55,7 +60,10 @@ export class FakeStream implements Stream {
   }
 
   /** The outlet's side: a whole answer in one go. */
-  reply(status: number, options: { headers?: [string, string][]; body?: string; leaseRejected?: boolean } = {}): void {
+  reply(
+    status: number,
+    options: { headers?: [string, string][]; body?: string; leaseRejected?: boolean } = {},
+  ): void {
     const { headers = [], body, leaseRejected } = options;
     this.replyHead({ kind: "http", status, headers, ...(leaseRejected ? { leaseRejected } : {}) });
     if (body !== undefined) this.handler.onData(new TextEncoder().encode(body));

@@ -2,7 +2,14 @@ import { afterEach, describe, expect, it } from "vitest";
 import { Fault, faultCodes } from "../../../src/base/fault.ts";
 import { answers } from "../../../src/proxy/answer.ts";
 import type { FakeStream } from "./fake-uplink.ts";
-import { expectFault, type FixtureOptions, type InletFixture, inletFixture, LEASE, until } from "./inlet-fixture.ts";
+import {
+  expectFault,
+  type FixtureOptions,
+  type InletFixture,
+  inletFixture,
+  LEASE,
+  until,
+} from "./inlet-fixture.ts";
 
 const WRITE = "/api/v2/write?bucket=metrics";
 const made: InletFixture[] = [];
@@ -23,13 +30,23 @@ describe("what goes up", () => {
     const response = await send("POST", "/api/v2/%77rite?bucket=metrics", { body: "cpu v=1" });
     expect(response.status).toBe(204);
     const [stream] = uplink.streams;
-    expect(stream!.head).toMatchObject({ kind: "http", service: "influxdb", method: "POST", target: WRITE, bodyBytes: 7 });
+    expect(stream!.head).toMatchObject({
+      kind: "http",
+      service: "influxdb",
+      method: "POST",
+      target: WRITE,
+      bodyBytes: 7,
+    });
     expect(stream!.text).toBe("cpu v=1");
   });
 
   it("H6 holds the lease and none of the client's own credentials", async () => {
     const { send, uplink } = fixture();
-    const headers = { authorization: "Token own-secret", cookie: "session=own-secret", "proxy-authorization": "own-secret" };
+    const headers = {
+      authorization: "Token own-secret",
+      cookie: "session=own-secret",
+      "proxy-authorization": "own-secret",
+    };
     await send("POST", "/write?db=d&u=own-secret&p=own-secret", { headers, body: "x" });
     expect(JSON.stringify(uplink.streams[0]!.head)).not.toContain("own-secret");
     expect(uplink.streams[0]!.head.headers).toContainEqual(["authorization", "Token leased-token-1"]);
@@ -43,11 +60,28 @@ describe("what goes up", () => {
 
   it("H3 has no hop-by-hop header and none that Connection names", async () => {
     const { send, uplink } = fixture();
-    const headers = { connection: "close, X-Hop", "x-hop": "1", "keep-alive": "1", te: "trailers", "proxy-connection": "1", "x-forwarded-for": "1.2.3.4", accept: "*/*" };
+    const headers = {
+      connection: "close, X-Hop",
+      "x-hop": "1",
+      "keep-alive": "1",
+      te: "trailers",
+      "proxy-connection": "1",
+      "x-forwarded-for": "1.2.3.4",
+      accept: "*/*",
+    };
     await send("POST", WRITE, { headers, body: "x" });
     const names = uplink.streams[0]!.head.headers.map(([name]) => name);
     expect(names).toContain("accept");
-    for (const gone of ["connection", "x-hop", "keep-alive", "te", "proxy-connection", "x-forwarded-for", "host", "content-length"]) {
+    for (const gone of [
+      "connection",
+      "x-hop",
+      "keep-alive",
+      "te",
+      "proxy-connection",
+      "x-forwarded-for",
+      "host",
+      "content-length",
+    ]) {
       expect(names).not.toContain(gone);
     }
   });
@@ -55,7 +89,10 @@ describe("what goes up", () => {
   it("H10 is the gzip bytes as they came", async () => {
     const { send, uplink } = fixture();
     const bomb = Bun.gzipSync(new Uint8Array(4 * 1024 * 1024));
-    await send("POST", WRITE, { headers: { "content-encoding": "gzip", "content-length": String(bomb.length) }, body: bomb });
+    await send("POST", WRITE, {
+      headers: { "content-encoding": "gzip", "content-length": String(bomb.length) },
+      body: bomb,
+    });
     expect(Buffer.concat(uplink.streams[0]!.received).equals(Buffer.from(bomb))).toBe(true);
     expect(uplink.streams[0]!.head.headers).toContainEqual(["content-encoding", "gzip"]);
   });
@@ -75,7 +112,10 @@ describe("what goes up", () => {
     };
     const pieces = Array.from({ length: 20 }, (_, i) => new Uint8Array(300).fill(i));
     let taken = 0;
-    const body = new ReadableStream({ pull: (c) => (taken < 20 ? c.enqueue(pieces[taken++]) : c.close()) }, { highWaterMark: 0 });
+    const body = new ReadableStream(
+      { pull: (c) => (taken < 20 ? c.enqueue(pieces[taken++]) : c.close()) },
+      { highWaterMark: 0 },
+    );
     const sent = send("POST", WRITE, { body, headers: { "transfer-encoding": "chunked" } });
     await until(() => uplink.streams.length === 1);
     const [stream] = uplink.streams;
@@ -92,7 +132,10 @@ describe("what goes up", () => {
       stream.takesMore = false;
     };
     let taken = 0;
-    const body = new ReadableStream({ pull: (c) => (taken++ < 5 ? c.enqueue(new Uint8Array(10)) : c.close()) }, { highWaterMark: 0 });
+    const body = new ReadableStream(
+      { pull: (c) => (taken++ < 5 ? c.enqueue(new Uint8Array(10)) : c.close()) },
+      { highWaterMark: 0 },
+    );
     let response: Response | undefined;
     void send("POST", WRITE, { body, headers: { "transfer-encoding": "chunked" } }).then((r) => {
       response = r;
@@ -100,7 +143,11 @@ describe("what goes up", () => {
     await until(() => (uplink.streams[0]?.bytes ?? 0) > 0);
     const stalledMs = performance.now();
     await until(() => performance.now() - stalledMs > 600);
-    expect({ response, taken: taken <= 2, reset: uplink.streams[0]!.resetWith }).toEqual({ response: undefined, taken: true, reset: undefined });
+    expect({ response, taken: taken <= 2, reset: uplink.streams[0]!.resetWith }).toEqual({
+      response: undefined,
+      taken: true,
+      reset: undefined,
+    });
     uplink.streams[0]!.takesMore = true;
     uplink.streams[0]!.handler.onWritable?.();
     await until(() => response !== undefined);
@@ -111,18 +158,30 @@ describe("what goes up", () => {
 describe("the answer", () => {
   it("is InfluxDB's status, headers and body, hop-by-hop headers left out", async () => {
     const { send, uplink } = fixture();
-    const headers: [string, string][] = [["content-type", "application/json"], ["x-influxdb-version", "v2"], ["connection", "x-hop"], ["x-hop", "1"], ["keep-alive", "x"]];
+    const headers: [string, string][] = [
+      ["content-type", "application/json"],
+      ["x-influxdb-version", "v2"],
+      ["connection", "x-hop"],
+      ["x-hop", "1"],
+      ["keep-alive", "x"],
+    ];
     uplink.onRequest = (stream) => stream.reply(400, { headers, body: '{"code":"invalid"}' });
     const response = await send("POST", WRITE, { body: "x" });
     expect([response.status, await response.text()]).toEqual([400, '{"code":"invalid"}']);
-    expect(Object.fromEntries(response.headers)).toEqual({ "content-type": "application/json", "x-influxdb-version": "v2" });
+    expect(Object.fromEntries(response.headers)).toEqual({
+      "content-type": "application/json",
+      "x-influxdb-version": "v2",
+    });
   });
 
-  it.each([301, 302, 308, 408, 425])("of %d to a write is not InfluxDB's: 502, so that no batch is dropped", async (status) => {
-    const { send, uplink } = fixture();
-    uplink.onRequest = (stream) => stream.reply(status);
-    await expectFault(await send("POST", WRITE, { body: "x" }), "upstream.malformed", 502);
-  });
+  it.each([301, 302, 308, 408, 425])(
+    "of %d to a write is not InfluxDB's: 502, so that no batch is dropped",
+    async (status) => {
+      const { send, uplink } = fixture();
+      uplink.onRequest = (stream) => stream.reply(status);
+      await expectFault(await send("POST", WRITE, { body: "x" }), "upstream.malformed", 502);
+    },
+  );
 
   it("to HEAD keeps the length and has no body", async () => {
     const { send, uplink } = fixture();
@@ -246,7 +305,12 @@ describe("trouble", () => {
   });
 
   it("H20 of our own making tells neither message nor stack", async () => {
-    const lease = { current: () => { throw new Error("secret detail"); }, replace: () => Promise.reject(new Error("x")) };
+    const lease = {
+      current: () => {
+        throw new Error("secret detail");
+      },
+      replace: () => Promise.reject(new Error("x")),
+    };
     const { send, faults } = fixture({ lease });
     const response = await send("POST", WRITE, { body: "x" });
     const text = await response.clone().text();
@@ -259,7 +323,11 @@ describe("trouble", () => {
     const { send, uplink } = fixture({ limits: { maxBodyBytes: 1000, replayBytes: 500 } });
     await expectFault(await send("POST", WRITE, { body: "x".repeat(1001) }), "request.body-too-large", 413);
     const body = new ReadableStream({ pull: (c) => c.enqueue(new Uint8Array(400)) }, { highWaterMark: 0 });
-    await expectFault(await send("POST", WRITE, { body, headers: { "transfer-encoding": "chunked" } }), "request.body-too-large", 413);
+    await expectFault(
+      await send("POST", WRITE, { body, headers: { "transfer-encoding": "chunked" } }),
+      "request.body-too-large",
+      413,
+    );
     expect(uplink.streams.map((stream) => stream.resetWith)).toEqual(["cancelled"]);
   });
 
@@ -267,7 +335,8 @@ describe("trouble", () => {
     for (const code of faultCodes) {
       const { status, retryAfter } = answers[code];
       expect([400, 403, 405, 413, 429, 431, 502, 503]).toContain(status);
-      if (new Fault(code, "").blame !== "client" || status >= 429 && status !== 431) expect(Number.isInteger(retryAfter), code).toBe(true);
+      if (new Fault(code, "").blame !== "client" || (status >= 429 && status !== 431))
+        expect(Number.isInteger(retryAfter), code).toBe(true);
     }
   });
 });
@@ -275,7 +344,8 @@ describe("trouble", () => {
 describe("once more", () => {
   it("H15 a refused lease is replaced and the request sent again with the new one", async () => {
     const { send, uplink, replaced } = fixture();
-    uplink.onRequest = (stream) => (stream.id === 0 ? stream.reply(401, { leaseRejected: true }) : stream.reply(204));
+    uplink.onRequest = (stream) =>
+      stream.id === 0 ? stream.reply(401, { leaseRejected: true }) : stream.reply(204);
     expect((await send("POST", WRITE, { body: "cpu v=1" })).status).toBe(204);
     expect(replaced).toEqual(["lease-1"]);
     expect(uplink.streams.map((stream) => stream.text)).toEqual(["cpu v=1", "cpu v=1"]);
@@ -284,7 +354,8 @@ describe("once more", () => {
 
   it("H15 the outlet may refuse the lease in its own words", async () => {
     const { send, uplink, replaced } = fixture();
-    uplink.onRequest = (stream) => (stream.id === 0 ? stream.replyFault("lease.rejected") : stream.reply(204));
+    uplink.onRequest = (stream) =>
+      stream.id === 0 ? stream.replyFault("lease.rejected") : stream.reply(204);
     expect((await send("POST", WRITE, { body: "x" })).status).toBe(204);
     expect(replaced).toEqual(["lease-1"]);
   });
@@ -304,7 +375,10 @@ describe("once more", () => {
   });
 
   it("H15 no new lease is 503", async () => {
-    const lease = { current: () => LEASE, replace: () => Promise.reject(new Fault("lease.unavailable", "none")) };
+    const lease = {
+      current: () => LEASE,
+      replace: () => Promise.reject(new Fault("lease.unavailable", "none")),
+    };
     const { send, uplink, app } = fixture({ lease });
     uplink.onRequest = (stream) => stream.reply(401, { leaseRejected: true });
     await expectFault(await send("POST", WRITE, { body: "x" }), "lease.unavailable", 503);

@@ -4,11 +4,20 @@ import { systemClock } from "../../../src/base/clock.ts";
 import type { FaultCode } from "../../../src/base/fault.ts";
 import { silentLog } from "../../../src/base/log.ts";
 import { Secret } from "../../../src/base/secret.ts";
-import { createInletApp, type InletApp, type InletDeps, type InletLease } from "../../../src/proxy/inlet-app.ts";
+import {
+  createInletApp,
+  type InletApp,
+  type InletDeps,
+  type InletLease,
+} from "../../../src/proxy/inlet-app.ts";
 import { defaultInletLimits, type InletLimits } from "../../../src/proxy/inlet-limits.ts";
 import { FakeUplink } from "./fake-uplink.ts";
 
-export const LEASE: InletLease = { leaseId: "lease-1", token: new Secret("leased-token-1"), routes: ["read", "write"] };
+export const LEASE: InletLease = {
+  leaseId: "lease-1",
+  token: new Secret("leased-token-1"),
+  routes: ["read", "write"],
+};
 
 export interface InletFixture {
   readonly app: InletApp;
@@ -17,10 +26,22 @@ export interface InletFixture {
   readonly faults: FaultCode[];
   readonly replaced: string[];
   /** Sends a request to the app. */
-  send(method: string, target: string, init?: { headers?: Record<string, string>; body?: ConstructorParameters<typeof Response>[0]; signal?: AbortSignal }): Promise<Response>;
+  send(
+    method: string,
+    target: string,
+    init?: {
+      headers?: Record<string, string>;
+      body?: ConstructorParameters<typeof Response>[0];
+      signal?: AbortSignal;
+    },
+  ): Promise<Response>;
 }
 
-export type FixtureOptions = Partial<Omit<InletDeps, "limits">> & { limits?: Partial<InletLimits>; uplink?: FakeUplink; held?: InletLease | null };
+export type FixtureOptions = Partial<Omit<InletDeps, "limits">> & {
+  limits?: Partial<InletLimits>;
+  uplink?: FakeUplink;
+  held?: InletLease | null;
+};
 
 export function inletFixture(options: FixtureOptions = {}): InletFixture {
   const uplink = options.uplink ?? new FakeUplink();
@@ -40,7 +61,12 @@ export function inletFixture(options: FixtureOptions = {}): InletFixture {
     openRoutes: [],
     guard: { allowHosts: [], allowOrigins: [], boundAddress: "127.0.0.1" },
     log: silentLog,
-    meter: { started: () => {}, answered: () => {}, faulted: (code) => faults.push(code), replayed: () => {} },
+    meter: {
+      started: () => {},
+      answered: () => {},
+      faulted: (code) => faults.push(code),
+      replayed: () => {},
+    },
     clock: systemClock,
     ...options,
     uplink,

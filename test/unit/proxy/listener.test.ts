@@ -4,7 +4,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, describe, expect, it } from "vitest";
 import { silentLog } from "../../../src/base/log.ts";
-import { type InletListener, type ListenAt, startListener } from "../../../src/proxy/listener.ts";
+import type { InletListener, ListenAt } from "../../../src/proxy/listener.ts";
+import { startListener } from "../../../src/proxy/listener-runtime.ts";
 import { type FixtureOptions, type InletFixture, inletFixture, until } from "./inlet-fixture.ts";
 import { connectTo, sendRaw } from "./raw-client.ts";
 
@@ -18,15 +19,24 @@ afterEach(async () => {
   for (const end of ended.splice(0).reverse()) await end();
 });
 
-async function served(options?: FixtureOptions, at = ANYWHERE): Promise<InletFixture & { listener: InletListener }> {
+async function served(
+  options?: FixtureOptions,
+  at = ANYWHERE,
+): Promise<InletFixture & { listener: InletListener }> {
   const fixture = inletFixture(options);
   const { app, limits } = fixture;
   const listener = await startListener({ at, app, limits, log: silentLog });
-  ended.push(() => app.close(), () => listener.stop(0));
+  ended.push(
+    () => app.close(),
+    () => listener.stop(0),
+  );
   return { ...fixture, listener };
 }
 
-function open(address: string, bytes: string): { text(): string; isClosed(): boolean; socket: ReturnType<typeof connect> } {
+function open(
+  address: string,
+  bytes: string,
+): { text(): string; isClosed(): boolean; socket: ReturnType<typeof connect> } {
   const socket = connect(connectTo(address));
   let text = "";
   let closed = false;
@@ -51,7 +61,9 @@ describe("listener", () => {
     const { listener } = await served({ guard }, { path });
     expect(listener.address).toBe(`unix://${path}`);
     expect(statSync(path).mode & 0o777).toBe(0o660);
-    expect((await sendRaw(listener.address, "GET /ping HTTP/1.1\r\nHost: x\r\n\r\n")).statuses).toEqual([204]);
+    expect((await sendRaw(listener.address, "GET /ping HTTP/1.1\r\nHost: x\r\n\r\n")).statuses).toEqual([
+      204,
+    ]);
   });
 
   it("takes over the socket that a dead process left, but no other file and no live socket", async () => {
@@ -92,7 +104,9 @@ describe("listener", () => {
   });
 
   it("H12 serves Telegraf while 500 clients are silent, drip heads or drip bodies", async () => {
-    const { listener, uplink } = await served({ limits: { bodyPatienceMs: 300, minBodyBytesPerSecond: 1e6 } });
+    const { listener, uplink } = await served({
+      limits: { bodyPatienceMs: 300, minBodyBytesPerSecond: 1e6 },
+    });
     const starts = [
       "",
       `POST /api/v2/write HTTP/1.1\r\n${HOST}X: a`,
@@ -102,17 +116,34 @@ describe("listener", () => {
     ];
     const slow = Array.from({ length: 500 }, (_, i) => open(listener.address, starts[i % starts.length]!));
     const drip = setInterval(() => {
-      for (const [i, client] of slow.entries()) if (i % 5 !== 0) client.socket.write(i % 5 === 3 ? "1\r\na\r\n" : "a");
+      for (const [i, client] of slow.entries())
+        if (i % 5 !== 0) client.socket.write(i % 5 === 3 ? "1\r\na\r\n" : "a");
     }, 50);
     ended.push(() => clearInterval(drip));
     for (let i = 0; i < 20; i++) {
-      expect((await sendRaw(listener.address, WRITE, { enough: (text) => text.includes("\r\n\r\n") })).statuses).toEqual([204]);
+      expect(
+        (await sendRaw(listener.address, WRITE, { enough: (text) => text.includes("\r\n\r\n") })).statuses,
+      ).toEqual([204]);
     }
     const dripped = slow.filter((_, i) => i % 5 >= 2);
     await until(() => dripped.every((client) => client.isClosed()), 10_000);
-    for (const client of dripped) expect(client.text()).toMatch(/^HTTP\/1\.1 (503|429)[^]*retry-after: \d+/i);
+    for (const client of dripped)
+      expect(client.text()).toMatch(/^HTTP\/1\.1 (503|429)[\s\S]*retry-after: \d+/i);
     expect(uplink.streams.filter((stream) => stream.ended).length).toBe(20);
   });
+
+  it.each(["Content-Length: 50000000\r\n\r\n", "Transfer-Encoding: chunked\r\n\r\n2faf080\r\n"])(
+    "a client in the middle of too long a body (%j) is told 413 and not hung up on",
+    async (length) => {
+      const { listener } = await served({ limits: { maxBodyBytes: 1_000_000, replayBytes: 1_000 } });
+      const client = open(listener.address, `POST /write HTTP/1.1\r\n${HOST}${length}`);
+      client.socket.write(new Uint8Array(2_000_000));
+      await until(() => client.text().startsWith("HTTP/1.1 413"));
+      const written = new Promise((resolve) => client.socket.write(new Uint8Array(20_000_000), resolve));
+      expect(await written).toBeFalsy();
+      expect(client.isClosed()).toBe(false);
+    },
+  );
 
   it("H18 a reader that stalls in 256 MB holds little memory, and gets every byte in the end", async () => {
     const total = 256 * 1024 * 1024;
@@ -171,7 +202,10 @@ describe("listener", () => {
 
   it("H19 a client that hangs up in the middle of a long body resets its stream", async () => {
     const { listener, uplink } = await served({ limits: { replayBytes: 10 } });
-    const client = open(listener.address, `POST /api/v2/write HTTP/1.1\r\n${HOST}Transfer-Encoding: chunked\r\n\r\n14\r\n${"a".repeat(20)}\r\n`);
+    const client = open(
+      listener.address,
+      `POST /api/v2/write HTTP/1.1\r\n${HOST}Transfer-Encoding: chunked\r\n\r\n14\r\n${"a".repeat(20)}\r\n`,
+    );
     await until(() => uplink.streams.length === 1 && uplink.streams[0]!.bytes === 20);
     client.socket.destroy();
     await until(() => uplink.streams[0]!.resetWith === "cancelled", 1_000);

@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { silentLog } from "../../../src/base/log.ts";
-import { type InletListener, startListener } from "../../../src/proxy/listener.ts";
+import type { InletListener } from "../../../src/proxy/listener.ts";
+import { startListener } from "../../../src/proxy/listener-runtime.ts";
 import { inletFixture } from "./inlet-fixture.ts";
 import { sendRaw } from "./raw-client.ts";
 
@@ -124,20 +125,32 @@ describe("request smuggling against the real listener", () => {
     expect(fixture.uplink.streams.map((stream) => stream.text)).toEqual([""]);
   });
 
-  it.each(["", "a.example\r\nHost: 127.0.0.1", "127.0.0.1\r\nHost: a.example", "user@127.0.0.1", "127.0.0.1/x", "rebound.example:8086", "localhost.:8086", "127.0.0.1:8086:1"])(
-    "H4 refuses Host %j",
-    async (host) => {
-      const answer = await sendRaw(listener.address, `GET /ping HTTP/1.1\r\nHost: ${host}\r\n\r\n`);
-      expect([400, 403]).toContain(answer.statuses[0]);
-      expect(fixture.uplink.streams.length).toBe(0);
-    },
-  );
+  it.each([
+    "",
+    "a.example\r\nHost: 127.0.0.1",
+    "127.0.0.1\r\nHost: a.example",
+    "user@127.0.0.1",
+    "127.0.0.1/x",
+    "rebound.example:8086",
+    "localhost.:8086",
+    "127.0.0.1:8086:1",
+  ])("H4 refuses Host %j", async (host) => {
+    const answer = await sendRaw(listener.address, `GET /ping HTTP/1.1\r\nHost: ${host}\r\n\r\n`);
+    expect([400, 403]).toContain(answer.statuses[0]);
+    expect(fixture.uplink.streams.length).toBe(0);
+  });
 
   it.each([
     ["CONNECT", `CONNECT evil.example:80 HTTP/1.1\r\n${HOST}\r\n`],
     ["TRACE", `TRACE /ping HTTP/1.1\r\n${HOST}\r\n`],
-    ["h2c", `GET /ping HTTP/1.1\r\n${HOST}Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMA\r\n\r\n`],
-    ["a web socket", `GET /ping HTTP/1.1\r\n${HOST}Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: x3JJHMbDL1EzLkh9GBhXDw==\r\n\r\n`],
+    [
+      "h2c",
+      `GET /ping HTTP/1.1\r\n${HOST}Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMA\r\n\r\n`,
+    ],
+    [
+      "a web socket",
+      `GET /ping HTTP/1.1\r\n${HOST}Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: x3JJHMbDL1EzLkh9GBhXDw==\r\n\r\n`,
+    ],
   ])("H9 answers %s with 405", async (_, bytes) => {
     const answer = await sendRaw(listener.address, bytes);
     expect(answer.statuses).toEqual([405]);
@@ -156,7 +169,10 @@ describe("request smuggling against the real listener", () => {
   });
 
   it("answers Expect: 100-continue and takes the body", async () => {
-    const answer = await sendRaw(listener.address, `${POST}Expect: 100-continue\r\nContent-Length: 3\r\n\r\nabc`);
+    const answer = await sendRaw(
+      listener.address,
+      `${POST}Expect: 100-continue\r\nContent-Length: 3\r\n\r\nabc`,
+    );
     expect(answer.text).toMatch(/^HTTP\/1\.1 100 Continue/);
     expect(answer.statuses).toEqual([204]);
     expect(fixture.uplink.streams[0]!.head.headers.map(([name]) => name)).not.toContain("expect");
