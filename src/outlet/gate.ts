@@ -4,11 +4,12 @@
  * Deny by default: what is not allowed here by name does not reach InfluxDB.
  */
 import { Fault } from "../base/fault.ts";
-import type { HeaderList, HttpRequestHead } from "../channel/exchange.ts";
+import type { HttpRequestHead } from "../channel/exchange.ts";
 import type { Identifier } from "../identity/identifier.ts";
 import type { Action } from "../lease/permission.ts";
-import { endToEndHeaders } from "../policy/end-to-end-headers.ts";
-import { decideRoute, type NamedRoute } from "../policy/route.ts";
+import { endToEndHeaders, type HeaderList } from "../policy/end-to-end-headers.ts";
+import { isOpen, type NamedRoute, notCovered, type RouteClass } from "../policy/route.ts";
+import type { RouteMemory } from "../policy/route-memory.ts";
 
 /** What a service lets its members do, as the config says. */
 export interface ServiceRules {
@@ -29,8 +30,7 @@ export interface PassedRequest {
   readonly target: string;
   readonly headers: HeaderList;
   readonly idempotent: boolean;
-  /** Needs no lease: `/ping`, `/health`, `/ready`. */
-  readonly open: boolean;
+  readonly routeClass: RouteClass;
 }
 
 const MAX_HEADERS = 100;
@@ -45,13 +45,9 @@ export function admitMember(member: Identifier, rules: ServiceRules): void {
 }
 
 /** @throws Fault `request.*`: whatever the inlet has checked is checked again here. */
-export function passRequest(head: HttpRequestHead, rules: ServiceRules): PassedRequest {
-  const { target, routeClass } = decideRoute({
-    method: head.method,
-    target: head.target,
-    routes: rules.routes,
-    openRoutes: rules.openRoutes,
-  });
+export function passRequest(head: HttpRequestHead, rules: ServiceRules, routes: RouteMemory): PassedRequest {
+  const { method, target, routeClass, idempotent } = routes.resolve(head.method, head.target);
+  if (!isOpen(routeClass, rules)) throw notCovered();
   if (head.headers.length > MAX_HEADERS) {
     throw new Fault(
       "request.head-too-large",
@@ -66,8 +62,7 @@ export function passRequest(head: HttpRequestHead, rules: ServiceRules): PassedR
   const headers = endToEndHeaders(head.headers).filter(
     ([name]) => !NEVER_FORWARDED.has(name) && !name.startsWith("x-forwarded-"),
   );
-  const idempotent = isIdempotent(head.method, target);
-  return { method: head.method, target, headers, idempotent, open: routeClass === "always" };
+  return { method, target, headers, idempotent, routeClass };
 }
 
 /**
@@ -90,11 +85,4 @@ export function checkToken(
 
 export function withToken(headers: HeaderList, token: string): HeaderList {
   return [...headers, ["authorization", TOKEN_PREFIX + token]];
-}
-
-/** InfluxDB writes of the same points are the same points; a query may write somewhere (`to()`), so it is not. */
-function isIdempotent(method: string, target: string): boolean {
-  if (method === "GET" || method === "HEAD" || method === "OPTIONS") return !target.startsWith("/query");
-  const path = target.split("?", 1)[0];
-  return method === "POST" && (path === "/api/v2/write" || path === "/write");
 }

@@ -3,9 +3,9 @@
  * comes back on the same stream, as InfluxDB gave it. Trouble of ours is told by a fault reply.
  */
 import { Fault, type FaultCode } from "../base/fault.ts";
-import { encodeHead, type HeaderList, type ReplyHead } from "../channel/exchange.ts";
+import { encodeHead, type ReplyHead } from "../channel/exchange.ts";
 import type { Stream, StreamHandler } from "../channel/stream.ts";
-import { endToEndHeaders } from "../policy/end-to-end-headers.ts";
+import { endToEndHeaders, type HeaderList } from "../policy/end-to-end-headers.ts";
 import { RequestBody } from "./request-body.ts";
 import type { Upstream, UpstreamCall, UpstreamHandler, UpstreamRequest } from "./upstream.ts";
 
@@ -20,6 +20,9 @@ export interface HttpExchangeOptions {
   /** The exchange is over: the status that the member got, or the fault. */
   readonly onDone: (outcome: number | FaultCode, receivedBytes: number, sentBytes: number) => void;
 }
+
+/** RFC 9110 §15: there are no others, and an inlet could not pass them on. */
+const MAX_STATUS = 599;
 
 export class HttpExchange implements StreamHandler {
   readonly #options: HttpExchangeOptions;
@@ -80,6 +83,10 @@ export class HttpExchange implements StreamHandler {
   // ---- from InfluxDB -----------------------------------------------------------------------------
 
   #answerHead(status: number, headers: HeaderList): void {
+    if (status > MAX_STATUS) {
+      this.#answerFailed(new Fault("upstream.malformed", `InfluxDB answered with the status ${status}`));
+      return;
+    }
     this.#head = { status, headers };
     // An answer without a body ends in this same turn, and then takes one frame instead of two.
     queueMicrotask(() => this.#sendHead({}));
@@ -99,12 +106,6 @@ export class HttpExchange implements StreamHandler {
   }
 
   #answerFailed(fault: Fault): void {
-    if (this.#done) return;
-    if (this.#headSent) {
-      // Half an answer must never look like a whole one.
-      this.#options.stream.reset("failed");
-      return this.#finish(fault.code);
-    }
     this.#refuse(fault);
   }
 
@@ -126,23 +127,33 @@ export class HttpExchange implements StreamHandler {
   /** @returns true when this call sent it, with what was given. */
   #sendHead(first: { data?: Uint8Array; end?: boolean }): boolean {
     if (this.#headSent || this.#done || !this.#head) return false;
-    this.#headSent = true;
     const { status, headers } = this.#head;
-    const head: ReplyHead = {
+    const reply: ReplyHead = {
       kind: "http",
       status,
       headers: endToEndHeaders(headers),
       ...(status === 401 && this.#options.leaseRejected() ? { leaseRejected: true } : {}),
     };
-    this.#options.stream.sendHead(encodeHead(head), first);
+    let head: Uint8Array;
+    try {
+      head = encodeHead(reply);
+    } catch (cause) {
+      this.#refuse(new Fault("upstream.malformed", "the head of InfluxDB's answer is too large", { cause }));
+      return true;
+    }
+    this.#headSent = true;
+    this.#options.stream.sendHead(head, first);
     return true;
   }
 
   #refuse(fault: Fault): void {
     if (this.#done) return;
-    this.#call?.abort();
-    sendFault(this.#options.stream, fault);
+    // Half an answer must never look like a whole one.
+    if (this.#headSent) this.#options.stream.reset("failed");
+    else sendFault(this.#options.stream, fault);
     this.#finish(fault.code);
+    // Last, for it fails the call in this same turn: that is not what the member is to be told.
+    this.#call?.abort();
   }
 
   #finish(outcome: number | FaultCode): void {

@@ -224,7 +224,10 @@ function refusal(answer: ApiAnswer, what: string): Fault {
   const { status } = answer;
   const cause = new Refused(status, answer.body);
   const message = `InfluxDB answered ${status} to ${what}: ${cause.message}`;
-  if (status === 401 || status === 403) return new Fault("upstream.denied", message, { cause });
+  if (status === 401 || status === 403) {
+    const hint = status === 401 ? "is it the right one, and active?" : "a right is missing from it";
+    return new Fault("upstream.denied", `${message}; check the outlet's own "token": ${hint}`, { cause });
+  }
   if (status === 429 || status >= 500) {
     const seconds = Number(answer.headers["retry-after"] ?? "");
     const retryAfterMs = Number.isFinite(seconds) && seconds > 0 ? Math.min(seconds, 60) * 1_000 : undefined;

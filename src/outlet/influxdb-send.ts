@@ -1,6 +1,6 @@
 /** The admin API's way to InfluxDB: a whole small request, a whole bounded answer, over the same pool. */
 import { Fault } from "../base/fault.ts";
-import type { HeaderList } from "../channel/exchange.ts";
+import type { HeaderList } from "../policy/end-to-end-headers.ts";
 import type { ApiAnswer, ApiSend } from "./influxdb-api.ts";
 import type { Upstream } from "./upstream.ts";
 

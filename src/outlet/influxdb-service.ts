@@ -9,6 +9,7 @@ import {
 } from "../channel/exchange.ts";
 import type { Peer } from "../channel/handshake.ts";
 import type { Stream, StreamHandler } from "../channel/stream.ts";
+import { RouteMemory } from "../policy/route-memory.ts";
 import {
   admitMember,
   checkToken,
@@ -17,8 +18,9 @@ import {
   type ServiceRules,
   withToken,
 } from "./gate.ts";
+import type { HandedLease } from "./handed-lease.ts";
 import { HttpExchange, sendFault } from "./http-exchange.ts";
-import type { HandedLease, LeaseKeeper } from "./lease-keeper.ts";
+import type { LeaseKeeper } from "./lease-keeper.ts";
 import type { Upstream } from "./upstream.ts";
 
 export interface InfluxdbServiceOptions {
@@ -57,6 +59,7 @@ export class InfluxdbService {
     sentBytes: 0,
   };
   readonly #options: InfluxdbServiceOptions;
+  readonly #routes = new RouteMemory();
 
   constructor(options: InfluxdbServiceOptions) {
     this.name = options.name;
@@ -100,8 +103,9 @@ export class InfluxdbService {
 
   #request(stream: Stream, head: HttpRequestHead, peer: Peer): StreamHandler {
     const { keeper, upstream, maxBodyBytes, rules } = this.#options;
-    const passed = passRequest(head, rules);
-    const lease = passed.open ? undefined : this.#leaseFor(peer, head);
+    const passed = passRequest(head, rules, this.#routes);
+    // What needs no lease: `/ping`, `/health`, `/ready`.
+    const lease = passed.routeClass === "always" ? undefined : this.#leaseFor(peer, head);
     this.counts.requests++;
     this.counts.active++;
     return new HttpExchange({
@@ -148,6 +152,8 @@ export class InfluxdbService {
     this.counts.receivedBytes += receivedBytes;
     this.counts.sentBytes += sentBytes;
     if (typeof outcome === "string" || outcome >= 500) this.counts.failed++;
+    // To a write InfluxDB says so of a bucket that is gone, or was made anew under another id.
+    if (outcome === 404 && passed.routeClass === "write") this.#options.keeper.bucketGone();
     this.#options.log.debug("request.done", {
       member: peer.identifier,
       service: this.name,

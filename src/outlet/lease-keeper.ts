@@ -18,8 +18,6 @@ import type { LeaseProfile } from "./lease-profile.ts";
 import { LeaseSurvey, type Readiness } from "./lease-survey.ts";
 import { type Schedule, sleep, within } from "./schedule.ts";
 
-export type { HandedLease } from "./handed-lease.ts";
-
 export interface LeaseKeeperOptions {
   /** The outlet's identifier and the service: two outlets on one InfluxDB must differ in it. */
   readonly realm: string;

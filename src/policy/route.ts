@@ -24,10 +24,7 @@ export interface CanonicalTarget {
   readonly parameters: ReadonlyMap<string, string>;
 }
 
-export interface RouteRequest {
-  readonly method: string;
-  /** As it came: origin form. */
-  readonly target: string;
+export interface OpenRoutes {
   readonly routes: readonly Action[] | "all";
   /** Named routes that are open. */
   readonly openRoutes?: readonly string[];
@@ -41,16 +38,10 @@ export interface DecidedRoute extends CanonicalTarget {
 }
 
 /**
+ * What a request is, before anyone's rights are looked at (`isOpen` looks at them).
  * @throws Fault `request.method` for a method that is never passed on, `request.route` for a target
- * that has no canonical form or that these routes do not cover.
+ * that has no canonical form.
  */
-export function decideRoute(request: RouteRequest): DecidedRoute {
-  const decided = resolveRoute(request.method, request.target);
-  if (!isOpen(decided.routeClass, request)) throw notCovered();
-  return decided;
-}
-
-/** What a request is, before anyone's rights are looked at. Throws as `decideRoute` does. */
 export function resolveRoute(method: string, rawTarget: string): DecidedRoute {
   const canonical = canonicalTarget(rawTarget);
   const routeClass = classify(method, canonical.path);
@@ -61,7 +52,7 @@ export function resolveRoute(method: string, rawTarget: string): DecidedRoute {
 }
 
 /** Whether these routes cover a class. */
-export function isOpen(routeClass: RouteClass, given: Pick<RouteRequest, "routes" | "openRoutes">): boolean {
+export function isOpen(routeClass: RouteClass, given: OpenRoutes): boolean {
   switch (routeClass) {
     case "always":
       return true;

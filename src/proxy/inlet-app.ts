@@ -9,14 +9,8 @@ import { Fault } from "../base/fault.ts";
 import type { Log } from "../base/log.ts";
 import type { StreamOpener } from "../channel/stream.ts";
 import type { HeldLease } from "../lease/lease-holder.ts";
-import {
-  checkMethod,
-  type DecidedRoute,
-  isOpen,
-  notCovered,
-  type RouteClass,
-  resolveRoute,
-} from "../policy/route.ts";
+import { checkMethod, type DecidedRoute, isOpen, notCovered, type RouteClass } from "../policy/route.ts";
+import { RouteMemory } from "../policy/route-memory.ts";
 import { answerFault } from "./answer.ts";
 import { type BrowserGuardOptions, createBrowserGuard } from "./browser-guard.ts";
 import { Forwarder } from "./forward.ts";
@@ -100,8 +94,6 @@ export function createInletApp(deps: InletDeps): InletApp {
 }
 
 const NO_CONNECTION: ClientConnection = {};
-const MAX_REMEMBERED_ROUTES = 256;
-
 class Inlet {
   readonly slots: StreamSlots;
   readonly watch: Watch;
@@ -109,8 +101,7 @@ class Inlet {
   readonly #guard: ReturnType<typeof createBrowserGuard>;
   readonly #bodies: RequestBodies;
   readonly #forwarder: Forwarder;
-  /** A client sends to the same few targets for ever: each is brought into canonical form once. */
-  readonly #routes = new Map<string, DecidedRoute>();
+  readonly #routes = new RouteMemory();
 
   constructor(deps: InletDeps) {
     this.#deps = deps;
@@ -152,15 +143,7 @@ class Inlet {
 
   #route(request: Request): DecidedRoute {
     checkMethod(request.method);
-    const target = originForm(request.url);
-    const key = `${request.method} ${target}`;
-    let route = this.#routes.get(key);
-    if (!route) {
-      route = resolveRoute(request.method, target);
-      if (this.#routes.size >= MAX_REMEMBERED_ROUTES) this.#routes.clear();
-      this.#routes.set(key, route);
-    }
-    return route;
+    return this.#routes.resolve(request.method, originForm(request.url));
   }
 
   /** @throws Fault at once, before any body is read, when there is no way through at this time. */
