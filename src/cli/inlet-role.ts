@@ -10,7 +10,8 @@ import { createInletApp, type InletApp, type Uplink } from "../proxy/inlet-app.t
 import { InletCounts } from "../proxy/inlet-counts.ts";
 import { defaultInletLimits } from "../proxy/inlet-limits.ts";
 import { LeaseClient } from "../proxy/lease-client.ts";
-import { type InletListener, startListener } from "../proxy/listener.ts";
+import type { InletListener } from "../proxy/listener.ts";
+import { startListener } from "../proxy/listener-runtime.ts";
 import { Dialer } from "../transport/dialer.ts";
 import type { Metric } from "./metrics.ts";
 import type { NodeContext, Role } from "./node-context.ts";

@@ -4,13 +4,14 @@ import type { Log } from "../base/log.ts";
 import { LocalParty } from "../channel/local-party.ts";
 import type { Config } from "../config/config.ts";
 import { chooseProvider } from "../crypto/choose-provider.ts";
+import type { InletListener } from "../proxy/listener.ts";
 import { Ticker } from "../transport/ticker.ts";
 import { runtimeWires } from "../transport/wire-runtime.ts";
 import { loadOrCreateIdentity } from "./identity-store.ts";
 import { exposition, processMetrics } from "./metrics.ts";
 import type { NodeContext, Role, StartRole } from "./node-context.ts";
-import { type StatusServer, serveStatus } from "./status-server.ts";
-import { version } from "./version.ts";
+import { serveStatus } from "./status-server.ts";
+import { runtime, version } from "./version.ts";
 
 /** The roles that this build has; one that the config asks for and is not there is an error. */
 export interface Roles {
@@ -46,7 +47,7 @@ export async function startNode({ config, roles, log, env }: NodeOptions): Promi
   const wires = await runtimeWires();
   const context: NodeContext = { config, identity, party, crypto, wires, ticker: new Ticker(), log, env };
   const running: Role[] = [];
-  let statusServer: StatusServer | undefined;
+  let statusServer: InletListener | undefined;
 
   const readiness = () => {
     const reasons = running.flatMap((role) => role.readiness().reasons);
@@ -55,7 +56,7 @@ export async function startNode({ config, roles, log, env }: NodeOptions): Promi
   const status = () => ({
     identifier: identity.identifier,
     version,
-    runtime: process.versions.bun ? `bun ${process.versions.bun}` : `node ${process.versions.node}`,
+    runtime,
     crypto: crypto.name,
     uptimeSeconds: Math.round(process.uptime()),
     ...readiness(),
@@ -63,16 +64,13 @@ export async function startNode({ config, roles, log, env }: NodeOptions): Promi
   });
   const stop = async (graceMs: number) => {
     await Promise.all(running.map((role) => role.stop(graceMs)));
-    await statusServer?.stop();
+    await statusServer?.stop(0);
   };
 
   try {
     if (config.agent.statusListen) {
-      statusServer = await serveStatus(config.agent.statusListen, {
-        readiness,
-        status,
-        metrics: () => exposition([...processMetrics(version), ...running.flatMap((role) => role.metrics())]),
-      });
+      const metrics = () => exposition([...processMetrics(), ...running.flatMap((role) => role.metrics())]);
+      statusServer = await serveStatus(config.agent.statusListen, { readiness, status, metrics }, log);
     }
     // The outlet first: where both are in one process, the inlet finds it.
     for (const start of wanted) running.push(await start(context));
@@ -85,7 +83,8 @@ export async function startNode({ config, roles, log, env }: NodeOptions): Promi
   return { identifier: identity.identifier, listeners, readiness, status, stop };
 }
 
-function wantedRoles(config: Config, roles: Roles): StartRole[] {
+/** @throws Fault `config.invalid` for a role that this build does not have. */
+export function wantedRoles(config: Config, roles: Roles): StartRole[] {
   const wanted: StartRole[] = [];
   if (config.outlets.influxdb.length > 0) wanted.push(roles.outlet ?? missing("outlet"));
   if (config.inlets.influxdb.length > 0) wanted.push(roles.inlet ?? missing("inlet"));

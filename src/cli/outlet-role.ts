@@ -14,9 +14,9 @@ import { createLeaseProfile, permissionsOf } from "../outlet/lease-profile.ts";
 import { ServiceDirectory } from "../outlet/service-directory.ts";
 import { Upstream } from "../outlet/upstream.ts";
 import { Acceptor } from "../transport/acceptor.ts";
+import { readCertificates } from "./certificate-file.ts";
 import type { Metric } from "./metrics.ts";
 import type { NodeContext, Role } from "./node-context.ts";
-import { readTextFile } from "./text-file.ts";
 
 export async function startOutletRole(context: NodeContext): Promise<Role> {
   const { config, log, party } = context;
@@ -106,6 +106,9 @@ interface Outlet {
 async function makeOutlet(config: InfluxdbOutletConfig, context: NodeContext): Promise<Outlet> {
   const { crypto, identity } = context;
   const log = context.log.with({ service: config.service });
+  const token = adminToken(config, context);
+  // Files and variables are of this machine: a secret that is not there is a mistake, not an outage.
+  await token();
   const upstream = await makeUpstream(config);
   if (config.insecureSkipVerify) {
     log.warn("tls.not-verified", {
@@ -121,7 +124,7 @@ async function makeOutlet(config: InfluxdbOutletConfig, context: NodeContext): P
     realm: `${identity.identifier}/${config.service}`,
     key: identity.deriveKey("lease description", crypto),
     crypto,
-    api: new InfluxdbApi({ send: influxdbSend(upstream), token: adminToken(config, context) }),
+    api: new InfluxdbApi({ send: influxdbSend(upstream), token }),
     organization: config.organization,
     profile,
     strategy: config.leaseStrategy,
@@ -156,7 +159,7 @@ export async function makeUpstream(config: InfluxdbOutletConfig): Promise<Upstre
     url: config.url,
     maxConnections: config.maxConnections,
     timeoutMs: config.timeoutMs,
-    ...(config.tlsCa ? { tlsCa: await readTextFile(config.tlsCa, "tls_ca") } : {}),
+    ...(config.tlsCa ? { tlsCa: await readCertificates(config.tlsCa, "tls_ca") } : {}),
     tlsMinVersion: config.tlsMinVersion === "1.3" ? "TLSv1.3" : "TLSv1.2",
     insecureSkipVerify: config.insecureSkipVerify,
   });

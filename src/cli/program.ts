@@ -1,6 +1,7 @@
 /** The command line: finds the command, reads its options, and turns what goes wrong into an exit code. */
 import { parseArgs } from "node:util";
 import { Fault } from "../base/fault.ts";
+import { inertText } from "../base/log.ts";
 import { nearestName } from "../config/nearest-name.ts";
 import type { Command, Invocation, OptionEntry, Terminal } from "./command.ts";
 import type { Roles } from "./node.ts";
@@ -48,7 +49,9 @@ export async function runProgram(program: ProgramOptions): Promise<number> {
     return await command.run(invocation);
   } catch (thrown) {
     const fault = Fault.from(thrown);
-    terminal.err(`${program.name}: ${fault.message}`);
+    // A line for each finding; what an argument or a file holds stays inert within it.
+    const lines = fault.message.split("\n").map(inertText);
+    terminal.err(`${program.name}: ${lines.join("\n")}`);
     if (fault.code === "internal.bug" && thrown instanceof Error) terminal.err(thrown.stack ?? "");
     return fault.code === "usage.invalid" ? 2 : 1;
   }

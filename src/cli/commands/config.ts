@@ -1,7 +1,9 @@
 import { Fault } from "../../base/fault.ts";
+import { inertText } from "../../base/log.ts";
 import { sampleConfig } from "../../config/sample.ts";
-import { type Command, textOption } from "../command.ts";
+import { type Command, type Invocation, textOption } from "../command.ts";
 import { configOptions, loadConfig } from "../config-files.ts";
+import { wantedRoles } from "../node.ts";
 
 export const configSample: Command = {
   name: "config sample",
@@ -22,14 +24,24 @@ export const configCheck: Command = {
   summary: "check a config: its keys, secrets and addresses, and InfluxDB's organization and buckets",
   options: configOptions,
   async run(invocation) {
-    const config = await loadConfig(invocation);
-    const findings = (await invocation.roles.check?.(config, invocation.env)) ?? [];
+    const findings = await findingsOf(invocation);
     if (invocation.json) {
       invocation.terminal.out(JSON.stringify({ ok: findings.length === 0, findings }, null, 2));
     } else {
-      for (const finding of findings) invocation.terminal.err(finding);
+      for (const finding of findings) invocation.terminal.err(inertText(finding));
       if (findings.length === 0) invocation.terminal.out("the config is good");
     }
     return findings.length === 0 ? 0 : 1;
   },
 };
+
+async function findingsOf(invocation: Invocation): Promise<readonly string[]> {
+  try {
+    const config = await loadConfig(invocation);
+    wantedRoles(config, invocation.roles);
+    return (await invocation.roles.check?.(config, invocation.env)) ?? [];
+  } catch (thrown) {
+    if (!(thrown instanceof Fault) || thrown.code !== "config.invalid") throw thrown;
+    return thrown.message.split("\n");
+  }
+}
