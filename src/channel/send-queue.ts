@@ -9,6 +9,12 @@ interface Control {
   readonly payload: Uint8Array;
 }
 
+/**
+ * A message with this much in it is sent: a longer one saves nothing, would cut a body that the next message
+ * takes whole, and makes the other end wait for its last byte before it may open the first.
+ */
+const ENOUGH_BYTES = 16 * 1024;
+
 export class SendQueue {
   readonly #onSendable: () => void;
   #ready: MuxStream[] = [];
@@ -62,8 +68,8 @@ export class SendQueue {
       sent++;
     }
     if (sent > 0) this.#control = this.#control.slice(sent);
-    // Round after round over the ready streams, a quantum each, until the message is full.
-    for (let before = -1; before !== writer.length && writer.room > 0; ) {
+    // Round after round over the ready streams, a quantum each, until the message is worth sending.
+    for (let before = -1; before !== writer.length && writer.length < ENOUGH_BYTES; ) {
       before = writer.length;
       this.#fillRound(writer);
     }
@@ -79,7 +85,7 @@ export class SendQueue {
     const round = this.#ready;
     this.#ready = [];
     let at = 0;
-    for (; at < round.length && writer.room > 0; at++) {
+    for (; at < round.length && writer.length < ENOUGH_BYTES; at++) {
       const stream = round[at]!;
       if (stream.headNeedsMore(writer)) break;
       stream.queued = false;

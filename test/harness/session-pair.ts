@@ -153,18 +153,19 @@ export class SessionPair {
     return this;
   }
 
-  /** One piece in one direction. @returns false when there was none. */
-  step(direction: Direction): boolean {
-    if (this.#blocked.has(direction)) return false;
+  /** One piece in one direction. @returns its length in bytes, 0 when there was none. */
+  step(direction: Direction): number {
+    if (this.#blocked.has(direction)) return 0;
     const [from, to] =
       direction === "toResponder"
         ? [this.initiator.session, this.responder.session]
         : [this.responder.session, this.initiator.session];
     const bytes = from.pollSend();
-    if (!bytes) return false;
+    if (!bytes) return 0;
+    const { length } = bytes;
     const pieces = this.tamper(bytes.slice(), direction, this.sent[direction]++);
     for (const piece of pieces) to.handleBytes(piece, this.nowMs);
-    return true;
+    return length;
   }
 
   /** The sender of this direction is not asked for bytes any more, as behind a full socket. */
