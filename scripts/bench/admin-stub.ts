@@ -13,6 +13,9 @@ interface Authorization {
   readonly [field: string]: unknown;
 }
 
+/** The admin token sees itself in its list, as InfluxDB's do. */
+const ITSELF = { id: "00000000000000ad", description: "admin of the benchmark" };
+
 export class AdminStub {
   readonly #server: Bun.Server<undefined>;
   readonly #authorizations = new Map<string, Authorization>();
@@ -63,7 +66,7 @@ export class AdminStub {
     const id = path.split("/")[4];
     if (id === undefined) {
       if (request.method === "GET")
-        return Response.json({ authorizations: [...this.#authorizations.values()] });
+        return Response.json({ authorizations: [ITSELF, ...this.#authorizations.values()] });
       return request.method === "POST" ? this.#make((await request.json()) as object) : notFound(path);
     }
     const found = this.#authorizations.get(id);

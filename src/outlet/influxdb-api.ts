@@ -135,7 +135,16 @@ export class InfluxdbApi {
       maxAnswerBytes: MAX_LISTING_BYTES,
       timeoutMs: this.#timeoutMs * 3,
     });
-    return parsed(Authorizations, answer.body).authorizations.flatMap((entry) => {
+    const { authorizations } = parsed(Authorizations, answer.body);
+    // Without the right to list, InfluxDB answers 200 and nothing; with it, the token sees at least itself.
+    // To go on would mean leases that no restart finds again.
+    if (authorizations.length === 0) {
+      throw new Fault(
+        "upstream.denied",
+        "the admin token may not list tokens: it needs the right to read authorizations, and to read its own user",
+      );
+    }
+    return authorizations.flatMap((entry) => {
       const { success, data } = Authorization.safeParse(entry);
       return success ? [data] : [];
     });

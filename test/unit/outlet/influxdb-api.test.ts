@@ -174,6 +174,11 @@ describe("deleting an authorization", () => {
 });
 
 describe("listing authorizations", () => {
+  it("L1 an empty list is a token that may not list: leases would never be found again", async () => {
+    const { api } = apiOf(json({ authorizations: [] }));
+    expect((await faultOf(api.listAuthorizations())).code).toBe("upstream.denied");
+  });
+
   it("L4 leaves out odd entries and keeps the rest", async () => {
     const good = { id: AUTHORIZATION, description: "d", status: "active" };
     const odd = [
@@ -290,7 +295,7 @@ describe("the admin token", () => {
   }
 
   it("goes in as Token", async () => {
-    const { api, requests } = apiOf(json({ authorizations: [] }));
+    const { api, requests } = apiOf(json({ authorizations: [{ id: AUTHORIZATION, description: "itself" }] }));
     await api.listAuthorizations();
     expect(requests[0]!.headers.authorization).toBe(`Token ${ADMIN}`);
   });

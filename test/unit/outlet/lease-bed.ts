@@ -22,6 +22,9 @@ interface Authorization {
 /** What the fake does instead of its duty, until the test takes it back. */
 type Trouble = (request: ApiRequest) => Partial<ApiAnswer> | Promise<Partial<ApiAnswer>> | undefined;
 
+/** The admin token, which sees itself in its list as InfluxDB's do. */
+const ITSELF = { id: "00000000000000ad", description: "admin of the tests" };
+
 export class FakeInfluxdb {
   readonly authorizations = new Map<string, Authorization>();
   readonly buckets = new Map([["metrics", "00000000000000b1"]]);
@@ -79,7 +82,7 @@ export class FakeInfluxdb {
       const id = this.buckets.get(name);
       return json({ buckets: id ? [{ id, name, orgID: ORG }] : [] });
     }
-    if (method === "GET") return json({ authorizations: [...this.authorizations.values()] });
+    if (method === "GET") return json({ authorizations: [ITSELF, ...this.authorizations.values()] });
     if (method === "DELETE") {
       return { status: this.authorizations.delete(url.pathname.split("/").at(-1) ?? "") ? 204 : 404 };
     }
