@@ -42,7 +42,9 @@ export interface DialerStatus {
   readonly receivedBytes: number;
 }
 
-const BACK_OFF: BackOff = { firstMs: 1_000, maxMs: 30_000 };
+const BACK_OFF: BackOff = { firstMs: 1_000, maxMs: 10_000 };
+/** A pin or a version has to be put right by a person, who takes longer. */
+const OPERATOR_BACK_OFF: BackOff = { firstMs: 1_000, maxMs: 30_000 };
 /** Requests under way on a replaced channel get this long, or a channel's age if that is more, in milliseconds. */
 const MIN_DRAIN_MS = 60_000;
 const DRAIN_POLL_MS = 250;
@@ -192,7 +194,8 @@ export class Dialer implements StreamOpener {
   #retry(fault: Fault): void {
     if (this.#stopped) return;
     this.#failures++;
-    const waitMs = fullJitterMs(BACK_OFF, this.#failures, this.#random);
+    const backOff = fault.blame === "operator" ? OPERATOR_BACK_OFF : BACK_OFF;
+    const waitMs = fullJitterMs(backOff, this.#failures, this.#random);
     const report = this.#failures === 1 || fault.code === "handshake.unauthorized" ? "warn" : "info";
     this.#options.log[report]("channel.retry", {
       fault,
