@@ -85,10 +85,13 @@ function printable(value: unknown): Printable {
   return inert(JSON.stringify(value) ?? String(value));
 }
 
-/** Control, bidirectional and line-separator characters as visible escapes; length capped. */
 function inert(text: string): string {
-  const short = text.length > MAX_VALUE_CHARS ? `${text.slice(0, MAX_VALUE_CHARS)}…` : text;
-  return short.replace(
+  return inertText(text.length > MAX_VALUE_CHARS ? `${text.slice(0, MAX_VALUE_CHARS)}…` : text);
+}
+
+/** Control, bidirectional and line-separator characters as visible escapes. */
+export function inertText(text: string): string {
+  return text.replace(
     /[\u0000-\u001f\u007f-\u009f\u200e\u200f\u2028-\u202e\u2066-\u2069]/g,
     (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`,
   );

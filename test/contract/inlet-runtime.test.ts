@@ -4,8 +4,8 @@ import { connect } from "node:net";
 import { tmpdir } from "node:os";
 import { delimiter, join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { connectTo, sendRaw } from "../harness/raw-client.ts";
 import { until } from "../unit/proxy/inlet-fixture.ts";
-import { connectTo, sendRaw } from "../unit/proxy/raw-client.ts";
 
 /** One inlet, three runtimes, the same answers. */
 const runtimes: Record<string, [command: string, ...args: string[]]> = {

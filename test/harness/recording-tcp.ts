@@ -19,7 +19,7 @@ export async function recordTcp(targetPort: number): Promise<RecordingTcp> {
   const sockets = new Set<Socket>();
   const join = (from: Socket, to: Socket, record: Buffer[], direction: "sent" | "received"): void => {
     sockets.add(from);
-    from.on("data", (chunk) => {
+    from.on("data", (chunk: Buffer) => {
       record.push(Buffer.from(chunk));
       for (const piece of line.tamper?.(chunk, direction) ?? [chunk]) to.write(piece);
     });

@@ -18,6 +18,8 @@ export class RogueInfluxDb {
   readonly standIn: StandInInfluxDb;
   /** Requests of the data API that came in whole, as `POST /api/v2/write`. */
   readonly requests: string[] = [];
+  /** What those requests carried: leased tokens. */
+  readonly tokens = new Set<string>();
   behave: Misbehaviour = noContent;
   readonly #server: Server;
   readonly #sockets = new Set<Socket>();
@@ -62,6 +64,7 @@ export class RogueInfluxDb {
         if (!DATA.test(request.target)) void this.#admin(socket, request);
         else {
           this.requests.push(`${request.method} ${request.target.split("?", 1)[0]}`);
+          if (request.token !== null) this.tokens.add(request.token);
           nth++;
           this.behave(socket, nth);
         }

@@ -26,7 +26,9 @@ describeReal(["influxd"], "points arrive without a token", () => {
         });
         expect(answer.status).toBe(200);
         expect(await answer.text()).toContain("m,a");
-        const ours = (await influx.listAuthorizations()).filter(({ description }) => description.includes("culvert"));
+        const ours = (await influx.listAuthorizations()).filter(({ description }) =>
+          description.includes("culvert"),
+        );
         expect(ours).toHaveLength(1);
         expect(ours[0]!.permissions.map(({ action, resource }) => [action, resource.id])).toEqual([
           ["write", influx.bucketId],
@@ -35,7 +37,9 @@ describeReal(["influxd"], "points arrive without a token", () => {
       } finally {
         await pair.stop();
       }
-      const left = (await influx.listAuthorizations()).filter(({ description }) => description.includes("culvert"));
+      const left = (await influx.listAuthorizations()).filter(({ description }) =>
+        description.includes("culvert"),
+      );
       expect(left).toEqual([]);
       await influx.stop();
     });

@@ -6,8 +6,8 @@ import { afterEach, describe, expect, it } from "vitest";
 import { silentLog } from "../../../src/base/log.ts";
 import type { InletListener, ListenAt } from "../../../src/proxy/listener.ts";
 import { startListener } from "../../../src/proxy/listener-runtime.ts";
+import { connectTo, sendRaw } from "../../harness/raw-client.ts";
 import { type FixtureOptions, type InletFixture, inletFixture, until } from "./inlet-fixture.ts";
-import { connectTo, sendRaw } from "./raw-client.ts";
 
 const HOST = "Host: 127.0.0.1:8086\r\n";
 const WRITE = `POST /api/v2/write?bucket=b HTTP/1.1\r\n${HOST}Content-Length: 3\r\n\r\nabc`;

@@ -2,8 +2,8 @@ import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { silentLog } from "../../../src/base/log.ts";
 import type { InletListener } from "../../../src/proxy/listener.ts";
 import { startListener } from "../../../src/proxy/listener-runtime.ts";
+import { sendRaw } from "../../harness/raw-client.ts";
 import { inletFixture } from "./inlet-fixture.ts";
-import { sendRaw } from "./raw-client.ts";
 
 const HOST = "Host: 127.0.0.1:8086\r\n";
 const POST = `POST /api/v2/write?bucket=b HTTP/1.1\r\n${HOST}`;

@@ -1,0 +1,127 @@
+import { expect, it } from "vitest";
+import { ContinuousWrites } from "../harness/continuous-writes.ts";
+import { startPair } from "../harness/culvert.ts";
+import { eventually } from "../harness/eventually.ts";
+import { leasedTokens } from "../harness/leased-tokens.ts";
+import { type RealInfluxDb, startRealInfluxDb } from "../harness/real-influxdb.ts";
+import { describeReal } from "../harness/real-servers.ts";
+import { checkLeaks } from "../harness/spawned.ts";
+
+checkLeaks();
+
+/** Many waits in a row, each with its own deadline; on a busy machine they add up. */
+const PATIENCE_MS = 60_000;
+
+/** Nothing of ours lives longer than this past its expiry. */
+const GRACE_MS = 5_000;
+
+describeReal(["influxd"], "leases", () => {
+  it("L1 end within 5 s of their expiry although the outlet is killed, and L4 foreign tokens stay", {
+    timeout: PATIENCE_MS,
+  }, async () => {
+    const influx = await startRealInfluxDb();
+    const pair = await startPair({
+      influxUrl: influx.url,
+      adminToken: influx.operatorToken.reveal(),
+      inlets: 3,
+      outlet: 'lease_expires_in = "2s"',
+    });
+    const foreign = await makeForeign(influx, pair.outlet.identifier, pair.inlet.identifier);
+    const load = new ContinuousWrites(pair.urls, 3);
+    const overdue: string[] = [];
+    const seen = new Set<string>();
+    const look = async (): Promise<readonly { id: string; member: string }[]> => {
+      const tokens = (await leasedTokens(influx)).filter(({ id }) => !foreign.has(id));
+      for (const { id, expiresAtMs } of tokens) {
+        seen.add(id);
+        if (Date.now() > expiresAtMs + GRACE_MS) overdue.push(id);
+      }
+      return tokens;
+    };
+
+    await eventually(
+      "a lease for each inlet",
+      async () => new Set((await look()).map((t) => t.member)).size === 3,
+    );
+    const orphans = new Set((await look()).map(({ id }) => id));
+    await pair.outlet.kill();
+    // Away for longer than a lease lives: the inlets have none left, and InfluxDB still has the tokens.
+    await eventually("the end of every lease", async () => {
+      for (const inlet of pair.inlets) if ((await fetch(`${inlet.statusUrl}/ready`)).ok) return false;
+      const now = await leasedTokens(influx);
+      return now.every(({ id, expiresAtMs }) => foreign.has(id) || Date.now() > expiresAtMs);
+    });
+    expect((await look()).filter(({ id }) => orphans.has(id))).toHaveLength(orphans.size);
+    await pair.outlet.start();
+    await eventually("the orphans' end", async () => !(await look()).some(({ id }) => orphans.has(id)), {
+      deadlineMs: GRACE_MS,
+    });
+    expect(pair.outlet.events("lease.found").length).toBe(orphans.size);
+    await Promise.all(pair.inlets.map((inlet) => inlet.untilReady({ deadlineMs: 15_000 })));
+    const atReady = seen.size;
+    await eventually("renewals after the restart", async () => (await look()) && seen.size >= atReady + 3);
+    await load.stop();
+    await pair.stop();
+
+    expect(overdue).toEqual([]);
+    expect(await look()).toEqual([]);
+    const left = new Set((await influx.listAuthorizations()).map(({ id }) => id));
+    for (const [id, name] of foreign) expect(left.has(id), name).toBe(true);
+    await influx.stop();
+  });
+
+  it("L2 are found again and ended by an outlet that starts before InfluxDB does", {
+    timeout: PATIENCE_MS,
+  }, async () => {
+    const influx = await startRealInfluxDb();
+    const pair = await startPair({
+      influxUrl: influx.url,
+      adminToken: influx.operatorToken.reveal(),
+      outlet: 'lease_expires_in = "2s"',
+    });
+    const [orphan] = await leasedTokens(influx);
+    await pair.outlet.kill();
+    await pair.inlet.stop();
+    await influx.stop();
+    await pair.outlet.start();
+    await pair.outlet.untilEvent("lease.not-ready");
+    await eventually("the lease's expiry", () => Date.now() > orphan!.expiresAtMs);
+    await influx.start();
+    await eventually("its end", async () => (await leasedTokens(influx)).length === 0, {
+      deadlineMs: 20_000,
+    });
+    await pair.stop();
+    await influx.stop();
+  });
+});
+
+/** Tokens of others, some of which pretend to be a lease that ended long ago. By id, with a name for each. */
+async function makeForeign(
+  influx: RealInfluxDb,
+  outlet: string,
+  member: string,
+): Promise<ReadonlyMap<string, string>> {
+  const past = "2020-01-01T00:00:00.000Z";
+  const body = `culvert lease 1: member=${member} profile=p expires=${past} made=${past} lease=0011 realm=${outlet}/influxdb`;
+  const descriptions: Record<string, string> = {
+    plain: "made by hand",
+    empty: "",
+    "forged mac": `${body} mac=${"0".repeat(64)}`,
+    "short mac": `${body} mac=00`,
+    "no mac": body,
+    "another outlet's": `${body.replace(outlet, "someone-else")} mac=${"0".repeat(64)}`,
+    "a later version": `${body.replace("lease 1", "lease 2")} mac=${"0".repeat(64)}`,
+    nul: `${body}\u0000 mac=${"0".repeat(64)}`,
+    "a megabyte": `${body} ${"x".repeat(1024 * 1024)} mac=${"0".repeat(64)}`,
+  };
+  const made = new Map<string, string>();
+  for (const [name, description] of Object.entries(descriptions)) {
+    made.set((await influx.createAuthorization({ description })).id, name);
+  }
+  for (const { id } of await influx.listAuthorizations())
+    if (!made.has(id)) {
+      const isLease = (await leasedTokens(influx, outlet)).some((token) => token.id === id);
+      if (!isLease) made.set(id, "the operator's");
+    }
+  return made;
+}
