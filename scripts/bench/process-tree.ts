@@ -20,11 +20,14 @@ export function cpuTimeMs(roots: readonly number[]): number {
   return roots.flatMap(processTree).reduce((sum, pid) => sum + ownCpuTimeMs(pid), 0);
 }
 
-/** Private bytes of each tree: what would be freed if it went (smaps_rollup in proc_pid_smaps(5)). */
+/**
+ * Private bytes of each tree that no file holds (Private_Dirty of smaps_rollup, proc_pid_smaps(5)): what the
+ * machine has to keep. A program's own clean pages are left out: the kernel drops and rereads them at will.
+ */
 export function privateBytes(root: number): number {
   return processTree(root).reduce((sum, pid) => {
     const rollup = read(`/proc/${pid}/smaps_rollup`);
-    const lines = rollup.matchAll(/^Private_(?:Clean|Dirty):\s+(\d+) kB$/gm);
+    const lines = rollup.matchAll(/^Private_Dirty:\s+(\d+) kB$/gm);
     return sum + [...lines].reduce((kib, line) => kib + Number(line[1]), 0) * 1024;
   }, 0);
 }

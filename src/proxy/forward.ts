@@ -65,6 +65,7 @@ export class Forwarder {
     let reply: ReplyHead;
     try {
       reply = await passage.head;
+      passage.checkAlive();
     } catch (thrown) {
       const fault = Fault.from(thrown);
       if (!mayRepeat || !isWorthRepeating(fault, job.route)) throw fault;

@@ -40,6 +40,7 @@ export class Passage implements StreamHandler, Watched {
   #upload: BulkBody | undefined;
   #ended = false;
   #over = false;
+  #failure: Fault | undefined;
   #wakeUpload: (() => void) | undefined;
   #answer: ReadableStreamDefaultController<Uint8Array> | undefined;
   #wakeAnswer: (() => void) | undefined;
@@ -68,6 +69,18 @@ export class Passage implements StreamHandler, Watched {
     this.#upload = body;
     this.#watchOver();
     this.#send(body).catch((thrown: unknown) => this.#fail(Fault.from(thrown), "cancelled"));
+  }
+
+  /**
+   * Called once the head is here, for the end of it all may have come right behind it.
+   * @throws Fault `upstream.malformed` for an answer that InfluxDB broke off, else what ended the passage.
+   */
+  checkAlive(): void {
+    const failure = this.#failure;
+    if (failure?.code === "stream.reset") {
+      throw new Fault("upstream.malformed", "InfluxDB's answer broke off", { cause: failure });
+    }
+    if (failure) throw failure;
   }
 
   /** The whole answer body if it is here to its last byte and in one piece, else undefined. */
@@ -204,6 +217,7 @@ export class Passage implements StreamHandler, Watched {
   #fail(fault: Fault, reason?: ResetReason): void {
     if (this.#over) return;
     if (reason) this.#stream?.reset(reason);
+    this.#failure = fault;
     this.#finish();
     this.#rejectHead(fault);
     this.#chunks.length = 0;

@@ -207,6 +207,19 @@ describe("the answer", () => {
     for (let r = await reader.read(); !r.done; r = await reader.read());
   });
 
+  it.each([
+    ["stream.reset", "upstream.malformed", 502],
+    ["channel.truncated", "channel.truncated", 503],
+  ] as const)("that breaks off right behind its head (%s) never hangs: %s", async (lost, fault, status) => {
+    const { send, uplink } = fixture();
+    uplink.onRequest = (stream) => {
+      stream.replyHead({ kind: "http", status: 200, headers: [] });
+      stream.handler.onData(new Uint8Array(10));
+      stream.lose(lost);
+    };
+    await expectFault(await send("POST", "/api/v2/query", { body: "{}" }), fault, status);
+  });
+
   it("is cut, not ended, when the tunnel is lost half way", async () => {
     const { send, uplink } = fixture();
     uplink.onRequest = (stream) => {
