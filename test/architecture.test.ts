@@ -20,7 +20,7 @@ const rooms: Readonly<Record<string, Room>> = {
     rooms: ["base"],
     modules: {
       "*": ["@noble/ciphers", "@noble/curves", "@noble/hashes"],
-      "node-provider.ts": ["node:crypto"],
+      "native-provider.ts": ["node:crypto"],
     },
   },
   identity: { core: true, rooms: ["base", "crypto"], modules: { "*": ["@noble/hashes"] } },
@@ -30,7 +30,7 @@ const rooms: Readonly<Record<string, Room>> = {
   config: {
     core: true,
     rooms: ["base", "identity"],
-    modules: { "*": ["toml"], "address.ts": ["node:net"], "secret-file.ts": ["node:fs/promises"] },
+    modules: { "*": ["toml"], "secret-file.ts": ["node:fs/promises"] },
   },
   transport: { rooms: ["base", "channel"], modules: { "wire-node.ts": ["node:net"] } },
   proxy: {

@@ -4,6 +4,7 @@ import type { Log } from "../base/log.ts";
 import { LocalParty } from "../channel/local-party.ts";
 import type { Config } from "../config/config.ts";
 import { chooseProvider } from "../crypto/choose-provider.ts";
+import type { CipherSuite } from "../crypto/provider.ts";
 import type { InletListener } from "../proxy/listener.ts";
 import { Ticker } from "../transport/ticker.ts";
 import { runtimeWires } from "../transport/wire-runtime.ts";
@@ -41,7 +42,10 @@ export interface NodeOptions {
 export async function startNode({ config, roles, log, env }: NodeOptions): Promise<RunningNode> {
   const wanted = wantedRoles(config, roles);
   const suite = config.channel.cipher === "aes-gcm" ? "AESGCM" : "ChaChaPoly";
-  const crypto = chooseProvider(config.channel.crypto, suite);
+  // The inlet speaks the suite of its config; an outlet has to speak the one that an inlet comes with.
+  const suites: readonly CipherSuite[] =
+    config.outlets.influxdb.length > 0 ? ["AESGCM", "ChaChaPoly"] : [suite];
+  const crypto = await chooseProvider(config.channel.crypto, suites);
   const identity = await loadOrCreateIdentity(config.agent.stateDir, crypto);
   const party = new LocalParty({ provider: crypto, identity, software: `culvert/${version}` });
   const wires = await runtimeWires();

@@ -1,5 +1,5 @@
 /** `/health`, `/ready`, `/status` and `/metrics`: for people, probes and Prometheus. Read-only, no secrets. */
-import { isIP } from "node:net";
+import { ipVersion } from "../base/ip-version.ts";
 import type { Log } from "../base/log.ts";
 import type { ListenAddress } from "../config/address.ts";
 import { defaultInletLimits } from "../proxy/inlet-limits.ts";
@@ -53,7 +53,7 @@ async function answer(request: Request, source: StatusSource): Promise<Response>
  */
 function hostIsLocal(host: string): boolean {
   const name = /^\[([^\]]+)\](?::\d+)?$/.exec(host)?.[1] ?? host.replace(/:\d+$/, "");
-  return name.toLowerCase() === "localhost" || isIP(name) !== 0;
+  return name.toLowerCase() === "localhost" || ipVersion(name) !== 0;
 }
 
 function json(status: number, value: unknown): Response {

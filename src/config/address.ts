@@ -1,5 +1,5 @@
 /** Addresses as the config writes them: `host:port`, `[v6]:port`, `tcp://…`, `unix:///path`. Text in, parts out. */
-import { isIP } from "node:net";
+import { ipVersion } from "../base/ip-version.ts";
 
 export interface TcpAddress {
   readonly kind: "tcp";
@@ -50,7 +50,7 @@ export function parseListenAddress(text: string): ListenAddress | undefined {
 export function parseHostHeader(text: string): string | undefined {
   const withPort = parseHostPort(text);
   if (withPort) return withPort.text;
-  const host = text.startsWith("[") || isIP(text) !== 6 ? canonicalHost(text) : undefined;
+  const host = text.startsWith("[") || ipVersion(text) !== 6 ? canonicalHost(text) : undefined;
   return host && bracketed(host);
 }
 
@@ -69,7 +69,7 @@ export function parseOrigin(text: string): string | undefined {
 export function isLoopback(address: ListenAddress): boolean {
   if (address.kind === "unix" || address.host === "localhost" || address.host === "::1") return true;
   // 127.0.0.0/8, and the same mapped into IPv6 (::ffff:7f00:0/104).
-  return isIP(address.host) === 4
+  return ipVersion(address.host) === 4
     ? address.host.startsWith("127.")
     : /^::ffff:7f[0-9a-f]{2}:/.test(address.host);
 }
@@ -82,9 +82,9 @@ export function isWildcard(address: TcpAddress): boolean {
 function canonicalHost(text: string): string | undefined {
   const host = text.toLowerCase();
   if (host.startsWith("[")) {
-    return isIP(host.slice(1, -1)) === 6 ? new URL(`http://${host}`).hostname.slice(1, -1) : undefined;
+    return ipVersion(host.slice(1, -1)) === 6 ? new URL(`http://${host}`).hostname.slice(1, -1) : undefined;
   }
-  if (isIP(host) === 4) return host;
+  if (ipVersion(host) === 4) return host;
   // A last label of digits (or 0x…) would be read as an odd spelling of an IPv4 address.
   const labels = host.split(".");
   if (/^(\d+|0x[0-9a-f]*)$/.test(labels.at(-1) ?? "")) return undefined;

@@ -1,6 +1,5 @@
 /** The file of a Unix socket: one that a dead process left is removed, one that is served is not touched. */
 import { lstatSync, unlinkSync } from "node:fs";
-import { connect } from "node:net";
 
 export async function clearStaleSocket(path: string): Promise<void> {
   const isSocket = lstatSync(path, { throwIfNoEntry: false })?.isSocket() ?? false;
@@ -15,8 +14,9 @@ export function removeSocket(path: string): void {
   }
 }
 
-function isServed(path: string): Promise<boolean> {
-  return new Promise((resolve) => {
+async function isServed(path: string): Promise<boolean> {
+  const { connect } = await import("node:net");
+  return await new Promise((resolve) => {
     const socket = connect(path);
     socket.on("connect", () => {
       socket.destroy();

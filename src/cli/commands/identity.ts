@@ -10,7 +10,7 @@ export const identityShow: Command = {
   async run(invocation) {
     const stateDir = textOption(invocation, "state-dir");
     if (!stateDir) throw new Fault("usage.invalid", "identity show: --state-dir DIR is needed");
-    const { identifier } = await loadOrCreateIdentity(stateDir, chooseProvider("auto", "AESGCM"));
+    const { identifier } = await loadOrCreateIdentity(stateDir, await chooseProvider("auto", ["AESGCM"]));
     invocation.terminal.out(invocation.json ? JSON.stringify({ identifier }) : identifier);
     return 0;
   },

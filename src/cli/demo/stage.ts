@@ -46,7 +46,7 @@ export class Stage {
   static async open(roles: Roles, leaseExpiresIn: string): Promise<Stage> {
     const folder = realpathSync(mkdtempSync(join(tmpdir(), "culvert-demo-")));
     try {
-      const provider = chooseProvider("auto", "AESGCM");
+      const provider = await chooseProvider("auto", ["AESGCM"]);
       const outlet = await loadOrCreateIdentity(join(folder, "outlet"), provider);
       const inlet = await loadOrCreateIdentity(join(folder, "inlet"), provider);
       const identifiers = { outlet: outlet.identifier, inlet: inlet.identifier };
