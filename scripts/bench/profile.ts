@@ -14,7 +14,7 @@ import { firstWrite } from "./target.ts";
 
 const ROOT = resolve(import.meta.dirname, "../..");
 const HELP = `Usage: scripts/bench/profile [flags]
-  --entry FILE       the command line's source (default src/cli/main.ts)
+  --entry FILE       the command line's source (default src/cli/culvert.ts)
   --placement P      lease_placement: inlet or outlet (default inlet)
   --connections n    connections at once (default 32)
   --seconds n        length of the load (default 5)
@@ -34,7 +34,7 @@ interface CpuProfile {
 const { values: flags } = parseArgs({
   options: {
     help: { type: "boolean", short: "h" },
-    entry: { type: "string", default: "src/cli/main.ts" },
+    entry: { type: "string", default: "src/cli/culvert.ts" },
     placement: { type: "string", default: "inlet" },
     connections: { type: "string", default: "32" },
     seconds: { type: "string", default: "5" },
