@@ -6,7 +6,7 @@ import { Fault } from "../base/fault.ts";
 import { encodeHead, type HttpReplyHead, type ReplyHead } from "../channel/exchange.ts";
 import type { DecidedRoute } from "../policy/route.ts";
 import { returnedHeaders } from "./headers.ts";
-import type { ClientConnection, InletDeps, InletLease } from "./inlet-app.ts";
+import type { ClientConnection, InletDeps, InletLease } from "./inlet-deps.ts";
 import { Passage } from "./passage.ts";
 import type { RequestBody } from "./request-body.ts";
 import type { SlotKind, StreamSlots } from "./stream-slots.ts";

@@ -1,7 +1,7 @@
 /** What an inlet has done, for status and metrics: plain counts, bounded in number by their kind. */
 import type { FaultCode } from "../base/fault.ts";
 import type { RouteClass } from "../policy/route.ts";
-import type { InletMeter } from "./inlet-app.ts";
+import type { InletMeter } from "./inlet-deps.ts";
 
 export interface InletCountsSnapshot {
   readonly requests: number;

@@ -8,7 +8,7 @@ import type { Log } from "../base/log.ts";
 import { decodeReplyHead, encodeHead, type LeaseReplyHead } from "../channel/exchange.ts";
 import type { Stream, StreamHandler, StreamOpener } from "../channel/stream.ts";
 import type { HeldLease, LeaseHolder } from "../lease/lease-holder.ts";
-import type { LeaseSource } from "./inlet-app.ts";
+import type { LeaseSource } from "./inlet-deps.ts";
 
 export interface LeaseClientOptions {
   readonly service: string;

@@ -6,7 +6,7 @@
 import { chmodSync } from "node:fs";
 import { Fault } from "../base/fault.ts";
 import { answerFault } from "./answer.ts";
-import type { ClientConnection } from "./inlet-app.ts";
+import type { ClientConnection } from "./inlet-deps.ts";
 import {
   addressFault,
   addressText,

@@ -8,7 +8,7 @@
 import { Fault } from "../base/fault.ts";
 import { decodeReplyHead, type ReplyHead } from "../channel/exchange.ts";
 import type { ResetReason, Stream, StreamHandler, StreamOpener } from "../channel/stream.ts";
-import type { ClientConnection } from "./inlet-app.ts";
+import type { ClientConnection } from "./inlet-deps.ts";
 import type { BulkBody } from "./request-body.ts";
 import type { Watch, Watched } from "./watch.ts";
 

@@ -7,7 +7,7 @@ import {
   type ReplyHead,
 } from "../../../src/channel/exchange.ts";
 import type { ResetReason, Stream, StreamHandler } from "../../../src/channel/stream.ts";
-import type { Uplink } from "../../../src/proxy/inlet-app.ts";
+import type { Uplink } from "../../../src/proxy/inlet-deps.ts";
 
 export class FakeStream implements Stream {
   readonly id: number;

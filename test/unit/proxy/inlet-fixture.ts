@@ -4,12 +4,8 @@ import { systemClock } from "../../../src/base/clock.ts";
 import type { FaultCode } from "../../../src/base/fault.ts";
 import { silentLog } from "../../../src/base/log.ts";
 import { Secret } from "../../../src/base/secret.ts";
-import {
-  createInletApp,
-  type InletApp,
-  type InletDeps,
-  type InletLease,
-} from "../../../src/proxy/inlet-app.ts";
+import { createInletApp, type InletApp } from "../../../src/proxy/inlet-app.ts";
+import type { InletDeps, InletLease } from "../../../src/proxy/inlet-deps.ts";
 import { defaultInletLimits, type InletLimits } from "../../../src/proxy/inlet-limits.ts";
 import { FakeUplink } from "./fake-uplink.ts";
 
