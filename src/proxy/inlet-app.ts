@@ -103,7 +103,7 @@ class Inlet {
   async #replacement(route: DecidedRoute): Promise<InletLease | undefined> {
     if (route.routeClass === "always") return undefined;
     const { clock, lease, limits } = this.#deps;
-    const coming = lease.replacement?.();
+    const coming = lease.replacement();
     if (!coming) throw new Fault("lease.unavailable", "no lease is held");
     return this.#admit(route, await this.#forwarder.within(coming, clock.monotonicMs() + limits.waitMs));
   }

@@ -24,7 +24,7 @@ export interface LeaseSource {
    */
   replace(rejectedId: string): Promise<InletLease>;
   /** What a `replace` under way will come to: InfluxDB answers, so it is worth waiting for. */
-  replacement?(): Promise<InletLease> | undefined;
+  replacement(): Promise<InletLease> | undefined;
 }
 
 /** What is counted; all cheap, all synchronous. */

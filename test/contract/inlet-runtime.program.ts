@@ -30,7 +30,11 @@ uplink.onConsumed = (stream) => {
 const app = createInletApp({
   service: "influxdb",
   uplink,
-  lease: { current: () => lease, replace: () => Promise.resolve({ ...lease, leaseId: "lease-2" }) },
+  lease: {
+    current: () => lease,
+    replace: () => Promise.resolve({ ...lease, leaseId: "lease-2" }),
+    replacement: () => undefined,
+  },
   openRoutes: [],
   guard: { allowHosts: [], allowOrigins: [], boundAddress: "127.0.0.1" },
   limits: { ...defaultInletLimits, replayBytes: 100_000, maxBodyBytes: 10_000_000 },

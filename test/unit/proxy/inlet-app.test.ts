@@ -1,5 +1,6 @@
 import { afterEach, describe, expect, it } from "vitest";
 import { Fault, faultCodes } from "../../../src/base/fault.ts";
+import { Secret } from "../../../src/base/secret.ts";
 import { answers } from "../../../src/proxy/answer.ts";
 import type { FakeStream } from "./fake-uplink.ts";
 import {
@@ -266,6 +267,23 @@ describe("trouble", () => {
     expect((await send("GET", "/ping")).status).toBe(204);
   });
 
+  it("H15 while the next lease is on its way a request waits for it, and goes on that one", async () => {
+    const next = { ...LEASE, leaseId: "lease-2", token: new Secret("leased-token-2") };
+    const { send, uplink } = fixture({ held: null, replacement: Promise.resolve(next) });
+    expect((await send("POST", WRITE, { body: "x" })).status).toBe(204);
+    expect(uplink.streams[0]!.head.headers).toContainEqual(["authorization", "Token leased-token-2"]);
+  });
+
+  it("H14 a next lease that does not come in time is 503", async () => {
+    const { send, uplink } = fixture({
+      held: null,
+      replacement: new Promise(() => {}),
+      limits: { waitMs: 20 },
+    });
+    await expectFault(await send("POST", WRITE, { body: "x" }), "lease.unavailable", 503);
+    expect(uplink.streams).toEqual([]);
+  });
+
   it("H14 with no answer in time is 503, and the stream is given up", async () => {
     const { send, uplink } = fixture({ limits: { answerMs: 20 } });
     uplink.onRequest = () => {};
@@ -323,6 +341,7 @@ describe("trouble", () => {
         throw new Error("secret detail");
       },
       replace: () => Promise.reject(new Error("x")),
+      replacement: () => undefined,
     };
     const { send, faults } = fixture({ lease });
     const response = await send("POST", WRITE, { body: "x" });
@@ -391,6 +410,7 @@ describe("once more", () => {
     const lease = {
       current: () => LEASE,
       replace: () => Promise.reject(new Fault("lease.unavailable", "none")),
+      replacement: () => undefined,
     };
     const { send, uplink, app } = fixture({ lease });
     uplink.onRequest = (stream) => stream.reply(401, { leaseRejected: true });

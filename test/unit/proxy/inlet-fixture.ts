@@ -37,6 +37,8 @@ export type FixtureOptions = Partial<Omit<InletDeps, "limits">> & {
   limits?: Partial<InletLimits>;
   uplink?: FakeUplink;
   held?: InletLease | null;
+  /** What a request finds under way when no lease is held. */
+  replacement?: Promise<InletLease>;
 };
 
 export function inletFixture(options: FixtureOptions = {}): InletFixture {
@@ -53,6 +55,7 @@ export function inletFixture(options: FixtureOptions = {}): InletFixture {
         replaced.push(rejectedId);
         return { ...LEASE, leaseId: "lease-2", token: new Secret("leased-token-2") };
       },
+      replacement: () => options.replacement,
     },
     openRoutes: [],
     guard: { allowHosts: [], allowOrigins: [], boundAddress: "127.0.0.1" },
