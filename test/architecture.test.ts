@@ -44,7 +44,7 @@ const rooms: Readonly<Record<string, Room>> = {
   },
   outlet: {
     rooms: ["base", "crypto", "identity", "lease", "policy", "channel"],
-    modules: { "influxdb-api.ts": ["zod"], "upstream.ts": ["undici"] },
+    modules: { "influxdb-api.ts": ["zod"], "upstream.ts": ["undici"], "upstream-fault.ts": ["undici"] },
   },
   "stand-in": { rooms: ["base"], modules: { "*": ["hono"] } },
   cli: {

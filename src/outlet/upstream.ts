@@ -8,6 +8,7 @@ import errors from "undici/lib/core/errors.js";
 import Pool from "undici/lib/dispatcher/pool.js";
 import { Fault } from "../base/fault.ts";
 import type { HeaderList } from "../policy/end-to-end-headers.ts";
+import { upstreamFault } from "./upstream-fault.ts";
 
 export interface UpstreamOptions {
   /** `http://host:port` or `https://host:port`. */
@@ -176,26 +177,4 @@ function headerList(raw: unknown): HeaderList {
     list.push([flat[i].toString("latin1").toLowerCase(), flat[i + 1].toString("latin1")]);
   }
   return list;
-}
-
-function upstreamFault(error: Error): Fault {
-  if (error instanceof Fault) return error;
-  const options = { cause: error };
-  if (error instanceof errors.HeadersTimeoutError || error instanceof errors.BodyTimeoutError) {
-    return new Fault("upstream.timeout", "InfluxDB did not answer in time", options);
-  }
-  if (
-    error instanceof errors.HTTPParserError ||
-    error instanceof errors.HeadersOverflowError ||
-    error instanceof errors.ResponseContentLengthMismatchError
-  ) {
-    return new Fault("upstream.malformed", `InfluxDB's answer is not valid HTTP: ${error.message}`, options);
-  }
-  if (
-    error instanceof errors.InvalidArgumentError ||
-    error instanceof errors.RequestContentLengthMismatchError
-  ) {
-    return new Fault("request.malformed", `the request cannot be sent on: ${error.message}`, options);
-  }
-  return new Fault("upstream.unreachable", `cannot reach InfluxDB: ${error.message || error.name}`, options);
 }
