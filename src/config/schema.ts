@@ -75,7 +75,7 @@ const channel = {
       type: "enum",
       values: ["aes-gcm", "chacha20-poly1305"],
       default: "aes-gcm",
-      doc: 'Cipher of the channel. The same at both ends; "chacha20-poly1305" suits devices without AES hardware.',
+      doc: 'Cipher of the channel, by the inlet\'s choice; an outlet takes either. "chacha20-poly1305" suits devices without AES hardware.',
     },
     crypto: {
       type: "enum",
