@@ -45,7 +45,6 @@ const TABLE = {
   "stream.refused": { blame: "peer", retry: "later" },
   "stream.limit": { blame: "self", retry: "later" },
 
-  "transport.address-invalid": { blame: "operator", retry: "never" },
   "transport.address-unusable": { blame: "operator", retry: "never" },
   "transport.unreachable": { blame: "peer", retry: "later" },
 

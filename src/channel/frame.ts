@@ -89,7 +89,7 @@ export function readFrames(message: Uint8Array, take: (frame: Frame) => void): v
   }
 }
 
-/** Places the first payload of a message on a multiple of 16: see the note on slow copies in session.ts. */
+/** Places the first payload of a message on a multiple of 16: see the note on slow copies in message-seal.ts. */
 const LEAD_BYTES = 16 - FRAME_HEADER_BYTES;
 
 /** Gathers frames into the plaintext of one message. The buffer is reused: what `finish` returns lasts until `clear`. */

@@ -36,7 +36,7 @@ export async function startInletRole(context: NodeContext): Promise<Role> {
     session: {
       party,
       limits: defaultLimits,
-      suite: config.channel.cipher === "aes-gcm" ? "AESGCM" : "ChaChaPoly",
+      suite: context.suite,
       keepaliveMs: config.channel.keepaliveMs,
       authorize: (peer) => welcome.has(peer.identifier),
     },

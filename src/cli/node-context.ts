@@ -7,7 +7,7 @@
 import type { Log } from "../base/log.ts";
 import type { LocalParty } from "../channel/local-party.ts";
 import type { Config } from "../config/config.ts";
-import type { CryptoProvider } from "../crypto/provider.ts";
+import type { CipherSuite, CryptoProvider } from "../crypto/provider.ts";
 import type { Identity } from "../identity/identity.ts";
 import type { Ticker } from "../transport/ticker.ts";
 import type { WireProvider } from "../transport/wire.ts";
@@ -18,6 +18,8 @@ export interface NodeContext {
   readonly identity: Identity;
   readonly party: LocalParty;
   readonly crypto: CryptoProvider;
+  /** What an inlet asks for; an outlet takes either. */
+  readonly suite: CipherSuite;
   readonly wires: WireProvider;
   readonly ticker: Ticker;
   readonly log: Log;

@@ -49,7 +49,17 @@ export async function startNode({ config, roles, log, env }: NodeOptions): Promi
   const identity = await loadOrCreateIdentity(config.agent.stateDir, crypto);
   const party = new LocalParty({ provider: crypto, identity, software: `culvert/${version}` });
   const wires = await runtimeWires();
-  const context: NodeContext = { config, identity, party, crypto, wires, ticker: new Ticker(), log, env };
+  const context: NodeContext = {
+    config,
+    identity,
+    party,
+    crypto,
+    suite,
+    wires,
+    ticker: new Ticker(),
+    log,
+    env,
+  };
   const running: Role[] = [];
   let statusServer: InletListener | undefined;
 

@@ -33,7 +33,7 @@ export async function startOutletRole(context: NodeContext): Promise<Role> {
     session: {
       party,
       limits: defaultLimits,
-      suite: "AESGCM",
+      suite: context.suite,
       keepaliveMs: config.channel.keepaliveMs,
       authorize: (peer) => welcome.has(peer.identifier),
     },
@@ -45,7 +45,10 @@ export async function startOutletRole(context: NodeContext): Promise<Role> {
 
   return {
     name: "outlet",
-    listeners: config.channel.listen.map(({ host }, i) => `outlet tcp://${host}:${acceptor.ports[i]}`),
+    // A port of 0 has become a real one.
+    listeners: config.channel.listen.map(
+      ({ text }, i) => `outlet ${text.replace(/\d+$/, String(acceptor.ports[i]))}`,
+    ),
     readiness() {
       const reasons = outlets
         .map(({ service }) => ({ name: service.name, ...service.keeper.readiness }))

@@ -7,13 +7,14 @@ import type { CipherSuite } from "./provider.ts";
 
 export const NONCE_BYTES = 12;
 
-/** The last counter that a number holds exactly; far below the 2^64-2 at which Noise stops. */
-export const MAX_NONCE = Number.MAX_SAFE_INTEGER;
-
 /** 2^64-1: never a message's nonce, kept for REKEY (Noise rev. 34 §4.2). The same bytes in both suites. */
 export const REKEY_NONCE: Uint8Array = new Uint8Array(NONCE_BYTES).fill(0xff, 4);
 
-/** Writes counter `n` to the 12 bytes of `out`. @throws Fault `crypto.nonce-exhausted` outside 0..2^53-1. */
+/**
+ * Writes counter `n` to the 12 bytes of `out`.
+ * @throws Fault `crypto.nonce-exhausted` outside 0..2^53-1, the last counter that a number holds exactly; far
+ * below the 2^64-2 at which Noise stops.
+ */
 export function writeNonce(suite: CipherSuite, n: number, out: Uint8Array): void {
   if (!Number.isSafeInteger(n) || n < 0) {
     throw new Fault("crypto.nonce-exhausted", "this key has sealed all the messages it may");

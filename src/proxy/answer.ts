@@ -63,7 +63,6 @@ export const answers: Readonly<Record<FaultCode, Answer>> = {
   "stream.reset": unavailable(LOST),
   "stream.refused": unavailable("the outlet does not take this request at this time"),
   "stream.limit": limited("all streams to the outlet are taken"),
-  "transport.address-invalid": unavailable(INLET, 30),
   "transport.address-unusable": unavailable(INLET, 30),
   "transport.unreachable": unavailable(TUNNEL),
   "tunnel.down": unavailable(TUNNEL),
