@@ -3,6 +3,8 @@
  * head that answers. Compact JSON, strictly checked, for heads are small and this way they can grow.
  */
 import { Fault, type FaultCode, faultCodes } from "../base/fault.ts";
+import { type Attributes, parseAttributes } from "../identity/attributes.ts";
+import { type MemberState, memberStates } from "../identity/roster.ts";
 import type { Action } from "../lease/permission.ts";
 import type { HeaderList } from "../policy/end-to-end-headers.ts";
 
@@ -29,7 +31,50 @@ export interface LeaseRequestHead {
   readonly rejected?: string;
 }
 
-export type RequestHead = HttpRequestHead | LeaseRequestHead;
+/** Device → authority: make me a member, by this ticket. */
+export interface EnrollRequestHead {
+  readonly kind: "enroll";
+  /** The pass in the ticket (identity/ticket.ts). */
+  readonly pass: string;
+  /** Signature of the ticket's key over this channel and our identifier, base64url. */
+  readonly proof: string;
+}
+
+/** Member → authority: a new credential, and where outlet and authority are now. */
+export interface RenewRequestHead {
+  readonly kind: "renew";
+}
+
+/** Outlet → authority: what has changed of the members since; and what was seen here of them. */
+export interface RosterRequestHead {
+  readonly kind: "roster";
+  /** The revision that is known; 0 for none. */
+  readonly since: number;
+  /** Services of this outlet, and where it is reached. */
+  readonly services: readonly string[];
+  readonly addresses: readonly string[];
+  readonly sightings: readonly Sighting[];
+}
+
+/** What an outlet saw of a member on a channel. */
+export interface Sighting {
+  readonly identifier: string;
+  readonly remote: string;
+  readonly software: string;
+  readonly clockSkewMs: number;
+  /** Milliseconds before the message was sent. */
+  readonly agoMs: number;
+  /** Two devices have this identity; in what way it showed. */
+  readonly clone?: CloneEvidence;
+}
+
+/** "both-live": at once. "alternating": a run came back after another. "stale": with a credential that was replaced. */
+export const cloneEvidences = ["both-live", "alternating", "stale"] as const;
+export type CloneEvidence = (typeof cloneEvidences)[number];
+
+export type ServiceRequestHead = HttpRequestHead | LeaseRequestHead;
+export type AuthorityRequestHead = EnrollRequestHead | RenewRequestHead | RosterRequestHead;
+export type RequestHead = ServiceRequestHead | AuthorityRequestHead;
 
 /** Outlet → inlet: InfluxDB's answer. */
 export interface HttpReplyHead {
@@ -53,6 +98,34 @@ export interface LeaseReplyHead {
   readonly routes: readonly Action[] | "all";
 }
 
+/** Authority → member. Durations, for the member's clock may be wrong. */
+export interface CredentialReplyHead {
+  readonly kind: "credential";
+  /** identity/credential.ts */
+  readonly credential: string;
+  readonly expiresInMs: number;
+  readonly renewInMs: number;
+  /** Where to renew, and where the outlets are: `tcp://host:port`. */
+  readonly authorityAddresses: readonly string[];
+  readonly outletAddresses: readonly string[];
+}
+
+/** Authority → outlet: one page of changes, in order of their revisions. */
+export interface RosterReplyHead {
+  readonly kind: "roster";
+  /** The last one in `members`; what to ask from next. */
+  readonly revision: number;
+  /** Ask again at once. */
+  readonly more: boolean;
+  readonly members: readonly RosterLine[];
+}
+
+export interface RosterLine {
+  readonly identifier: string;
+  readonly state: MemberState;
+  readonly attributes: Attributes;
+}
+
 /** Outlet → inlet: culvert's own trouble. The peer gets a code, never our text. */
 export interface FaultReplyHead {
   readonly kind: "fault";
@@ -60,7 +133,12 @@ export interface FaultReplyHead {
   readonly retryAfterMs?: number;
 }
 
-export type ReplyHead = HttpReplyHead | LeaseReplyHead | FaultReplyHead;
+export type ReplyHead =
+  | HttpReplyHead
+  | LeaseReplyHead
+  | CredentialReplyHead
+  | RosterReplyHead
+  | FaultReplyHead;
 
 const encoder = new TextEncoder();
 const decoder = new TextDecoder("utf-8", { fatal: true });
@@ -97,6 +175,17 @@ export function decodeRequestHead(bytes: Uint8Array): RequestHead {
       ...(head.rejected === undefined ? {} : { rejected: text(head.rejected) }),
     };
   }
+  if (head.kind === "enroll") return { kind: "enroll", pass: text(head.pass), proof: text(head.proof) };
+  if (head.kind === "renew") return { kind: "renew" };
+  if (head.kind === "roster") {
+    return {
+      kind: "roster",
+      since: count(head.since),
+      services: list(head.services, text),
+      addresses: list(head.addresses, text),
+      sightings: list(head.sightings, sighting),
+    };
+  }
   throw malformed("kind");
 }
 
@@ -121,6 +210,24 @@ export function decodeReplyHead(bytes: Uint8Array): ReplyHead {
       expiresInMs: count(head.expiresInMs),
       renewInMs: count(head.renewInMs),
       routes: routes(head.routes),
+    };
+  }
+  if (head.kind === "credential") {
+    return {
+      kind: "credential",
+      credential: text(head.credential),
+      expiresInMs: count(head.expiresInMs),
+      renewInMs: count(head.renewInMs),
+      authorityAddresses: list(head.authorityAddresses, text),
+      outletAddresses: list(head.outletAddresses, text),
+    };
+  }
+  if (head.kind === "roster") {
+    return {
+      kind: "roster",
+      revision: count(head.revision),
+      more: head.more === true,
+      members: list(head.members, rosterLine),
     };
   }
   if (head.kind === "fault") {
@@ -158,6 +265,46 @@ function text(value: unknown): string {
 function count(value: unknown): number {
   if (typeof value !== "number" || !Number.isSafeInteger(value) || value < 0) throw malformed("number");
   return value;
+}
+
+function list<T>(value: unknown, item: (value: unknown) => T): T[] {
+  if (!Array.isArray(value)) throw malformed("list");
+  return value.map(item);
+}
+
+function record(value: unknown): Record<string, unknown> {
+  if (typeof value !== "object" || value === null || Array.isArray(value)) throw malformed("form");
+  return value as Record<string, unknown>;
+}
+
+function sighting(value: unknown): Sighting {
+  const { identifier, remote, software, clockSkewMs, agoMs, clone } = record(value);
+  if (typeof clockSkewMs !== "number" || !Number.isFinite(clockSkewMs)) throw malformed("number");
+  const evidence = cloneEvidences.find((known) => known === clone);
+  return {
+    identifier: text(identifier),
+    remote: text(remote),
+    software: text(software),
+    clockSkewMs,
+    agoMs: count(agoMs),
+    ...(evidence && { clone: evidence }),
+  };
+}
+
+function rosterLine(value: unknown): RosterLine {
+  const { identifier, state, attributes } = record(value);
+  const known = memberStates.find((name) => name === state);
+  if (!known) throw malformed("state");
+  return { identifier: text(identifier), state: known, attributes: checkedAttributes(attributes) };
+}
+
+/** @throws Fault `channel.protocol` */
+function checkedAttributes(value: unknown): Attributes {
+  try {
+    return parseAttributes(value);
+  } catch (cause) {
+    throw new Fault("channel.protocol", "a stream head is malformed: attributes", { cause });
+  }
 }
 
 function headerList(value: unknown): HeaderList {

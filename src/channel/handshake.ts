@@ -20,21 +20,32 @@ import type { ChannelLimits } from "./limits.ts";
 import type { LocalParty } from "./local-party.ts";
 import type { Prelude } from "./prelude.ts";
 
-/** What a completed handshake has proven about the other end. */
-export interface Peer {
+/** What the other end has proven (its identifier) and what it says, when it is asked in. */
+export interface Introduction {
   readonly identifier: Identifier;
   readonly software: string;
   readonly maxStreams: number;
   readonly windowBytes: number;
   /** The peer's clock less ours, in milliseconds, give or take the way's delay. */
   readonly clockSkewMs: number;
+  /** Unchecked: whoever admits the peer verifies it. */
+  readonly credential?: string;
+  /** Unchecked, as the credential. */
+  readonly pass?: string;
+  /** Random, the same for all channels of one run of the peer's process; hexadecimal. */
+  readonly instance: string;
+}
+
+/** The other end of a completed handshake. */
+export interface Peer extends Introduction {
+  /** Noise rev. 34 §11.2: the same at both ends, and of no other channel. 32 bytes. */
+  readonly channelBinding: Uint8Array;
 }
 
 export interface HandshakeOutcome {
   readonly peer: Peer;
   readonly sender: CipherState;
   readonly receiver: CipherState;
-  readonly handshakeHash: Uint8Array;
 }
 
 export interface HandshakeOptions {
@@ -42,7 +53,8 @@ export interface HandshakeOptions {
   readonly prelude: Prelude;
   readonly party: LocalParty;
   readonly limits: ChannelLimits;
-  readonly authorize: (peer: Peer) => boolean;
+  /** Why this peer is not welcome; undefined when it is. Never throws. */
+  readonly authorize: (peer: Introduction) => Fault | undefined;
   readonly nowMs: number;
   readonly wallMs: number;
 }
@@ -88,7 +100,8 @@ export class ChannelHandshake {
     const hello = decodeHello(payload);
     const peer = this.#identify(hello, this.#noise.remoteStatic!);
     if (!this.#options.initiator) return { outcome: this.#outcome(peer) };
-    if (!this.#options.authorize(peer)) throw unauthorized(peer);
+    const refusal = this.#options.authorize(peer);
+    if (refusal) throw refusal;
     const skewed = Math.abs(peer.clockSkewMs) > TOLERATED_SKEW_MS;
     const reply = this.#noise.writeMessage(this.#hello(skewed ? hello.wallMs : this.#options.wallMs));
     return { reply, outcome: this.#outcome(peer) };
@@ -110,16 +123,20 @@ export class ChannelHandshake {
 
   #hello(issuedAtMs: number): Uint8Array {
     const { party, limits, wallMs } = this.#options;
+    const { credential, pass } = party.statements();
     return encodeHello({
       attestation: party.attestationOf(this.#keyPair, issuedAtMs),
       maxStreams: limits.maxStreams,
       windowBytes: limits.windowBytes,
       wallMs,
       software: party.software,
+      instance: party.instance,
+      ...(credential !== undefined && { credential }),
+      ...(pass !== undefined && { pass }),
     });
   }
 
-  #identify(hello: Hello, channelKey: DhPublicKey): Peer {
+  #identify(hello: Hello, channelKey: DhPublicKey): Introduction {
     const { identifier } = verifyAttestation({
       provider: this.#options.party.provider,
       bytes: hello.attestation,
@@ -139,18 +156,18 @@ export class ChannelHandshake {
       maxStreams: hello.maxStreams,
       windowBytes: hello.windowBytes,
       clockSkewMs: hello.wallMs - this.#options.wallMs,
+      instance: bytesToHex(hello.instance),
+      ...(hello.credential !== undefined && { credential: hello.credential }),
+      ...(hello.pass !== undefined && { pass: hello.pass }),
     };
   }
 
-  #outcome(peer: Peer): HandshakeOutcome {
+  #outcome(introduction: Introduction): HandshakeOutcome {
     const { sender, receiver, handshakeHash } = this.#noise.split();
-    return { peer, sender, receiver, handshakeHash };
+    return { peer: { ...introduction, channelBinding: handshakeHash }, sender, receiver };
   }
 }
 
-export function unauthorized(peer: Peer): Fault {
-  return new Fault(
-    "handshake.unauthorized",
-    `the peer's identifier ${peer.identifier} is not in "authorized" here; add it if the node is yours`,
-  );
+function bytesToHex(bytes: Uint8Array): string {
+  return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
 }

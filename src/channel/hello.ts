@@ -14,6 +14,9 @@
  * | 0x02 | u32 streams at once, u32 window bytes of a new stream                              |
  * | 0x03 | u64 ms since 1970 on the sender's clock                                            |
  * | 0x04 | software and version, printable ASCII, at most 64 bytes                            |
+ * | 0x05 | credential (identity/credential.ts), ASCII, at most 4 KiB; where there is one       |
+ * | 0x06 | ticket pass (identity/ticket.ts), ASCII, at most 4 KiB; of a device that enrolls    |
+ * | 0x07 | 16 random bytes of this run of the process, by which a copied device is noticed     |
  *
  * Tags 0x01..0x7f are critical: a reader that does not know one refuses. 0x80..0xff may be ignored.
  */
@@ -27,14 +30,33 @@ export interface Hello {
   readonly windowBytes: number;
   readonly wallMs: number;
   readonly software: string;
+  /** Unchecked: whoever admits the peer verifies it. */
+  readonly credential?: string;
+  /** Unchecked, as the credential. */
+  readonly pass?: string;
+  /** INSTANCE_BYTES. */
+  readonly instance: Uint8Array;
 }
 
-export const MAX_HELLO_BYTES = 8 * 1024;
+export const INSTANCE_BYTES = 16;
+const MAX_STATEMENT_BYTES = 4 * 1024;
+
+export const MAX_HELLO_BYTES = 10 * 1024;
 /** With the ephemeral key, the sealed static key and the tag of the payload. */
 export const MAX_HANDSHAKE_MESSAGE_BYTES = KEY_BYTES + (KEY_BYTES + TAG_BYTES) + MAX_HELLO_BYTES + TAG_BYTES;
 
-const tags = { attestation: 1, limits: 2, time: 3, software: 4 } as const;
+const tags = {
+  attestation: 1,
+  limits: 2,
+  time: 3,
+  software: 4,
+  credential: 5,
+  pass: 6,
+  instance: 7,
+} as const;
 const LAST_CRITICAL = 0x7f;
+
+const encoder = new TextEncoder();
 
 export function encodeHello(hello: Hello): Uint8Array {
   const limits = new Uint8Array(8);
@@ -48,8 +70,11 @@ export function encodeHello(hello: Hello): Uint8Array {
     [tags.attestation, hello.attestation],
     [tags.limits, limits],
     [tags.time, time],
-    [tags.software, new TextEncoder().encode(hello.software)],
+    [tags.software, encoder.encode(hello.software)],
+    [tags.instance, hello.instance],
   ];
+  if (hello.credential !== undefined) fields.push([tags.credential, encoder.encode(hello.credential)]);
+  if (hello.pass !== undefined) fields.push([tags.pass, encoder.encode(hello.pass)]);
   const bytes = new Uint8Array(fields.reduce((sum, [, value]) => sum + 3 + value.length, 0));
   let at = 0;
   for (const [tag, value] of fields) {
@@ -67,6 +92,8 @@ export function decodeHello(bytes: Uint8Array): Hello {
   const time = fields.get(tags.time);
   const software = fields.get(tags.software);
   const attestation = fields.get(tags.attestation);
+  const instance = fields.get(tags.instance);
+  if (instance?.length !== INSTANCE_BYTES) throw malformed("instance");
   if (!attestation || limits?.length !== 8 || time?.length !== 8 || !software)
     throw malformed("a field is missing");
   const maxStreams = readUint32(limits, 0);
@@ -75,9 +102,24 @@ export function decodeHello(bytes: Uint8Array): Hello {
   if (windowBytes < 1024 || windowBytes > 16 * 1024 * 1024) throw malformed("window");
   const wallMs = readUint32(time, 0) * 2 ** 32 + readUint32(time, 4);
   if (!Number.isSafeInteger(wallMs)) throw malformed("time");
-  if (software.length > 64 || software.some((byte) => byte < 0x20 || byte > 0x7e))
-    throw malformed("software");
-  return { attestation, maxStreams, windowBytes, wallMs, software: String.fromCharCode(...software) };
+  const credential = fields.get(tags.credential);
+  const pass = fields.get(tags.pass);
+  return {
+    attestation,
+    maxStreams,
+    windowBytes,
+    wallMs,
+    instance,
+    software: ascii(software, 64),
+    ...(credential && { credential: ascii(credential, MAX_STATEMENT_BYTES) }),
+    ...(pass && { pass: ascii(pass, MAX_STATEMENT_BYTES) }),
+  };
+}
+
+/** @throws Fault `handshake.failed` for anything but printable ASCII of at most so many bytes. */
+function ascii(bytes: Uint8Array, maxBytes: number): string {
+  if (bytes.length > maxBytes || bytes.some((byte) => byte < 0x20 || byte > 0x7e)) throw malformed("a text");
+  return String.fromCharCode(...bytes);
 }
 
 function readFields(bytes: Uint8Array): Map<number, Uint8Array> {

@@ -6,24 +6,51 @@
 import type { CryptoProvider, DhKeyPair } from "../crypto/provider.ts";
 import { attestChannelKey } from "../identity/attestation.ts";
 import type { Identity } from "../identity/identity.ts";
+import { INSTANCE_BYTES } from "./hello.ts";
 
 export const CHANNEL_KEY_LIFETIME_MS = 24 * 60 * 60 * 1000;
 /** A cached attestation is used again while the date has moved by no more than this. */
 const REUSE_MS = 5 * 60 * 1000;
+
+/** Signed by the authority: the credential of a member, or the pass of a ticket. */
+export interface Statements {
+  readonly credential?: string;
+  readonly pass?: string;
+}
+
+export interface LocalPartyOptions {
+  readonly provider: CryptoProvider;
+  readonly identity: Identity;
+  readonly software: string;
+  /** Asked at each handshake; nothing by default. */
+  readonly statements?: () => Statements;
+  /** Given where one process has several parties of one identity. */
+  readonly instance?: Uint8Array;
+}
 
 export class LocalParty {
   readonly provider: CryptoProvider;
   readonly identity: Identity;
   /** `culvert/<version>`, told to authenticated peers. */
   readonly software: string;
+  /** Made anew at every start, so that two machines with one copied identity differ in it. */
+  readonly instance: Uint8Array;
+  readonly #statements: () => Statements;
   #keyPair: DhKeyPair | undefined;
   #keyMadeAtMs = 0;
   #attestation: { keyPair: DhKeyPair; issuedAtMs: number; bytes: Uint8Array } | undefined;
 
-  constructor(options: { provider: CryptoProvider; identity: Identity; software: string }) {
+  constructor(options: LocalPartyOptions) {
     this.provider = options.provider;
     this.identity = options.identity;
     this.software = options.software;
+    this.instance = options.instance ?? options.provider.randomBytes(INSTANCE_BYTES);
+    this.#statements = options.statements ?? (() => ({}));
+  }
+
+  /** What goes along in the next handshake. */
+  statements(): Statements {
+    return this.#statements();
   }
 
   /** @param nowMs monotonic. */

@@ -2,7 +2,7 @@
 import type { Fault } from "../base/fault.ts";
 import type { CipherSuite } from "../crypto/provider.ts";
 import type { CloseReason } from "./frame.ts";
-import type { Peer } from "./handshake.ts";
+import type { Introduction, Peer } from "./handshake.ts";
 import type { ChannelLimits } from "./limits.ts";
 import type { LocalParty } from "./local-party.ts";
 import type { Stream, StreamHandler } from "./stream.ts";
@@ -30,7 +30,8 @@ export interface SessionOptions {
   readonly route: string;
   /** Idle silence until a ping, in milliseconds. */
   readonly keepaliveMs: number;
-  readonly authorize: (peer: Peer) => boolean;
+  /** Why this peer is not welcome; undefined when it is. The peer is told no more than `unauthorized`. */
+  readonly authorize: (peer: Introduction) => Fault | undefined;
   readonly events: SessionEvents;
   /** Monotonic. */
   readonly nowMs: number;

@@ -5,7 +5,7 @@
 import { Fault } from "../base/fault.ts";
 import { TAG_BYTES } from "../crypto/provider.ts";
 import { type CloseReason, FrameWriter, frameTypes, readFrames } from "./frame.ts";
-import { ChannelHandshake, type Peer, unauthorized } from "./handshake.ts";
+import { ChannelHandshake, type Peer } from "./handshake.ts";
 import { MAX_HANDSHAKE_MESSAGE_BYTES } from "./hello.ts";
 import { LENGTH_BYTES, MAX_MESSAGE_BYTES, MessageReader } from "./message-reader.ts";
 import { MessageSeal } from "./message-seal.ts";
@@ -115,6 +115,11 @@ export class Session implements StreamOpener {
       this.#fail(new Fault("channel.timeout", "the peer has gone silent: no answer to a ping"), "timeout");
   }
 
+  /** Asks for a sign of life now, whatever was heard last; `heardAtMs` of the link shows the answer. */
+  probe(): void {
+    if (this.#phase === "open") this.#mux!.control(frameTypes.ping, PING_BYTES);
+  }
+
   /** Asks the peer to open no more streams here; those that are open may finish. */
   goAway(reason: CloseReason, backoffMs: number): void {
     if (this.#phase === "open") this.#mux!.control(frameTypes.goAway, goAwayPayload(reason, backoffMs));
@@ -198,12 +203,12 @@ export class Session implements StreamOpener {
     this.#mux = this.#makeMux(outcome.peer);
     if (this.#options.initiator) {
       this.#phase = "unanswered";
-    } else if (!this.#options.authorize(outcome.peer)) {
-      this.#fail(unauthorized(outcome.peer), "unauthorized");
-    } else {
-      this.#mux.control(frameTypes.welcome);
-      this.#establish();
+      return;
     }
+    const refusal = this.#options.authorize(outcome.peer);
+    if (refusal) return this.#fail(refusal, "unauthorized");
+    this.#mux.control(frameTypes.welcome);
+    this.#establish();
   }
 
   #handleSealed(receiver: MessageSeal, message: Uint8Array): void {
@@ -282,7 +287,7 @@ export class Session implements StreamOpener {
 function closeFault(reason: CloseReason, peer: Peer, own: string): Fault | undefined {
   if (reason === "normal" || reason === "draining" || reason === "superseded") return undefined;
   if (reason !== "unauthorized") return new Fault("channel.closed", `the peer closed the channel: ${reason}`);
-  const text = `${peer.identifier} refused us: our identifier ${own} is not in its "authorized"`;
+  const text = `${peer.identifier} refused us: our identifier ${own} is not in its "authorized", nor is it a member there`;
   return new Fault("handshake.unauthorized", text);
 }
 

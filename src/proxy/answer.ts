@@ -36,6 +36,7 @@ const TUNNEL = "no channel to the outlet at this time";
 const LOST = "the channel to the outlet was lost before InfluxDB answered";
 const OUTLET = "the outlet cannot be reached or does not accept this inlet";
 const LEASE = "there is no lease for InfluxDB at this time";
+const MEMBER = "this device is not enrolled, or its authority has shut it out";
 const INLET = "the inlet is not in a state to serve this";
 
 /** Exhaustive: a new fault code without a status does not compile. */
@@ -49,6 +50,24 @@ export const answers: Readonly<Record<FaultCode, Answer>> = {
   "crypto.nonce-exhausted": unavailable(LOST),
   "identity.malformed": unavailable(OUTLET, 10),
   "identity.untrusted": unavailable(OUTLET, 10),
+  "attribute.invalid": unavailable(INLET, 30),
+  "policy.invalid": unavailable(INLET, 30),
+  "policy.denied": refused(403, "forbidden", "the outlet's policy does not allow this to this member"),
+  "ticket.malformed": unavailable(MEMBER, 30),
+  "ticket.foreign": unavailable(MEMBER, 30),
+  "ticket.expired": unavailable(MEMBER, 30),
+  "ticket.used": unavailable(MEMBER, 30),
+  "ticket.revoked": unavailable(MEMBER, 30),
+  "credential.malformed": unavailable(OUTLET, 10),
+  "credential.untrusted": unavailable(OUTLET, 10),
+  "credential.expired": unavailable(OUTLET, 10),
+  "member.unknown": unavailable(MEMBER, 10),
+  "member.revoked": unavailable(MEMBER, 30),
+  "member.locked": unavailable(MEMBER, 30),
+  "enrollment.missing": unavailable(MEMBER, 10),
+  "authority.unavailable": unavailable(MEMBER, 10),
+  "authority.limit": unavailable(MEMBER, 10),
+  "admin.unreachable": unavailable(INLET, 30),
   "handshake.failed": unavailable(OUTLET),
   "handshake.version": unavailable(OUTLET, 30),
   "handshake.unauthorized": unavailable(OUTLET, 10),

@@ -4,6 +4,7 @@ import type { Log } from "../base/log.ts";
 import type { CloseReason } from "../channel/frame.ts";
 import type { Peer } from "../channel/handshake.ts";
 import type { SessionEvents, SessionOptions } from "../channel/session-options.ts";
+import type { Identifier } from "../identity/identifier.ts";
 import { Link } from "./link.ts";
 import type { Ticker } from "./ticker.ts";
 import type { TcpAddress, Wire, WireHandler, WireListener, WireProvider } from "./wire.ts";
@@ -13,7 +14,13 @@ export interface AcceptorOptions {
   readonly wires: WireProvider;
   readonly ticker: Ticker;
   readonly session: Pick<SessionOptions, "party" | "limits" | "suite" | "keepaliveMs" | "authorize">;
-  readonly onStream: SessionEvents["onStream"];
+  readonly onStream: (
+    ...args: [...Parameters<SessionEvents["onStream"]>, link: Link]
+  ) => ReturnType<SessionEvents["onStream"]>;
+  /** A channel is up. */
+  readonly onUp?: (link: Link, peer: Peer) => void;
+  /** A channel that was up is over. */
+  readonly onDown?: (link: Link, peer: Peer) => void;
   readonly log: Log;
 }
 
@@ -26,6 +33,7 @@ const REFUSAL_LOG_MS = 1_000;
 export class Acceptor {
   readonly #options: AcceptorOptions;
   readonly #links = new Set<Link>();
+  readonly #byPeer = new Map<Identifier, Set<Link>>();
   readonly #listeners: WireListener[] = [];
   #halfOpen = 0;
   #refusals = 0;
@@ -56,6 +64,15 @@ export class Acceptor {
   /** Established channels. */
   get links(): Link[] {
     return [...this.#links].filter((link) => link.session.established);
+  }
+
+  linksOf(peer: Identifier): Link[] {
+    return [...(this.#byPeer.get(peer) ?? [])];
+  }
+
+  /** Cuts every channel of a peer that is no longer welcome. */
+  cut(peer: Identifier): void {
+    for (const link of this.linksOf(peer)) link.close("unauthorized");
   }
 
   get counts(): {
@@ -110,7 +127,7 @@ export class Acceptor {
           settled();
           this.#established(link, peer);
         },
-        onStream: this.#options.onStream,
+        onStream: (stream, head, peer) => this.#options.onStream(stream, head, peer, link),
         onGoAway() {},
         onClosed: (fault) => {
           const established = !pending;
@@ -133,13 +150,22 @@ export class Acceptor {
       software: peer.software,
       clock_skew_ms: Math.round(peer.clockSkewMs),
     });
+    const links = this.#byPeer.get(peer.identifier);
+    if (links) links.add(link);
+    else this.#byPeer.set(peer.identifier, new Set([link]));
+    this.#options.onUp?.(link, peer);
     if (this.#drainBackoffMs !== undefined) link.session.goAway("draining", this.#drainBackoffMs);
   }
 
   #closed(link: Link, fault: Fault | undefined, established: boolean): void {
     this.#links.delete(link);
     if (!established) return this.#refused({ remote: link.remote, fault });
-    this.#options.log.info("channel.closed", { peer: link.peer?.identifier, remote: link.remote, fault });
+    const peer = link.peer!;
+    const links = this.#byPeer.get(peer.identifier);
+    links?.delete(link);
+    if (links?.size === 0) this.#byPeer.delete(peer.identifier);
+    this.#options.onDown?.(link, peer);
+    this.#options.log.info("channel.closed", { peer: peer.identifier, remote: link.remote, fault });
   }
 
   #refused(fields: Record<string, unknown>): void {

@@ -15,8 +15,8 @@ import type { Ticker } from "./ticker.ts";
 import type { TcpAddress, WireProvider } from "./wire.ts";
 
 export interface DialerOptions {
-  /** At least one; tried in turn. */
-  readonly addresses: readonly TcpAddress[];
+  /** Tried in turn, asked anew each time. While there is none, nothing is dialled until `wake`. */
+  readonly addresses: () => readonly TcpAddress[];
   readonly wires: WireProvider;
   readonly ticker: Ticker;
   readonly session: Pick<SessionOptions, "party" | "limits" | "suite" | "keepaliveMs" | "authorize">;
@@ -26,6 +26,8 @@ export interface DialerOptions {
   /** A channel is up: the first one, or a replacement. */
   readonly onUp?: (peer: Peer) => void;
   readonly onDown?: () => void;
+  /** A try to make a channel has failed. */
+  readonly onFailed?: (fault: Fault) => void;
   /** For jitter; `Math.random` unless a test says otherwise. */
   readonly random?: Random;
 }
@@ -81,6 +83,20 @@ export class Dialer implements StreamOpener {
     this.#dial();
   }
 
+  /** Something has changed that may let the next try succeed: it is made now. */
+  wake(): void {
+    if (this.#current || this.#dialling || this.#stopped) return;
+    clearTimeout(this.#retryTimer);
+    this.#failures = 0;
+    this.#dial();
+  }
+
+  /** Replaces the channel by a fresh one, make before break: what we say in a handshake has changed. */
+  redial(): void {
+    if (this.#current) this.#dial();
+    else this.wake();
+  }
+
   get up(): boolean {
     return this.#current?.session.established ?? false;
   }
@@ -130,7 +146,9 @@ export class Dialer implements StreamOpener {
 
   #dial(): void {
     if (this.#stopped || this.#dialling) return;
-    const address = this.#options.addresses[this.#next % this.#options.addresses.length]!;
+    const addresses = this.#options.addresses();
+    const address = addresses[this.#next % addresses.length];
+    if (!address) return;
     this.#next++;
     this.#dialling = "connecting";
     let over = false;
@@ -189,6 +207,7 @@ export class Dialer implements StreamOpener {
     this.#dialling = undefined;
     this.#lastFault = fault;
     this.#retry(fault);
+    this.#options.onFailed?.(fault);
   }
 
   #retry(fault: Fault): void {

@@ -26,11 +26,13 @@ export class Link implements WireHandler {
   #wireOpen = true;
   #sentBytes = 0;
   #receivedBytes = 0;
+  #heardAtMs: number;
 
   constructor(wire: Wire, options: Omit<SessionOptions, "nowMs" | "wallMs">) {
     this.#wire = wire;
     this.remote = wire.remote;
     this.openedAtMs = performance.now();
+    this.#heardAtMs = this.openedAtMs;
     const events: SessionEvents = {
       ...options.events,
       onSendable: () => this.#scheduleFlush(),
@@ -52,9 +54,15 @@ export class Link implements WireHandler {
     return { sentBytes: this.#sentBytes, receivedBytes: this.#receivedBytes };
   }
 
+  /** When the last byte came; monotonic. */
+  get heardAtMs(): number {
+    return this.#heardAtMs;
+  }
+
   onData(chunk: Uint8Array): void {
     this.#receivedBytes += chunk.length;
-    this.session.handleBytes(chunk, performance.now());
+    this.#heardAtMs = performance.now();
+    this.session.handleBytes(chunk, this.#heardAtMs);
   }
 
   onWritable(): void {

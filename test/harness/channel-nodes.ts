@@ -1,9 +1,9 @@
 /** Dialers and acceptors with identities of their own, and a log that tests can read. */
+import { Fault } from "../../src/base/fault.ts";
 import type { Log, LogFields } from "../../src/base/log.ts";
-import type { Peer } from "../../src/channel/handshake.ts";
 import { type ChannelLimits, defaultLimits } from "../../src/channel/limits.ts";
 import { LocalParty } from "../../src/channel/local-party.ts";
-import type { SessionEvents } from "../../src/channel/session-options.ts";
+import type { SessionEvents, SessionOptions } from "../../src/channel/session-options.ts";
 import { nodeProvider } from "../../src/crypto/node-provider.ts";
 import { generateIdentity, type Identity } from "../../src/identity/identity.ts";
 import { Acceptor } from "../../src/transport/acceptor.ts";
@@ -42,10 +42,13 @@ export class MemoryLog implements Log {
 export interface NodeOptions {
   readonly wires: WireProvider;
   readonly identity?: Identity;
-  readonly authorize?: (peer: Peer) => boolean;
+  readonly authorize?: SessionOptions["authorize"];
   readonly limits?: Partial<ChannelLimits>;
   readonly ticker?: Ticker;
 }
+
+export const refusing: SessionOptions["authorize"] = ({ identifier }) =>
+  new Fault("handshake.unauthorized", `${identifier} is a stranger`);
 
 function sessionOf(options: NodeOptions, identity: Identity) {
   return {
@@ -53,7 +56,7 @@ function sessionOf(options: NodeOptions, identity: Identity) {
     limits: { ...defaultLimits, ...options.limits },
     suite: "AESGCM",
     keepaliveMs: 120_000,
-    authorize: options.authorize ?? (() => true),
+    authorize: options.authorize ?? (() => undefined),
   } as const;
 }
 
@@ -80,7 +83,7 @@ export function aDialer(
   const log = new MemoryLog();
   const ups: string[] = [];
   const dialer = new Dialer({
-    addresses: options.ports.map((port) => ({ host: "127.0.0.1", port })),
+    addresses: () => options.ports.map((port) => ({ host: "127.0.0.1", port })),
     wires: options.wires,
     ticker: options.ticker ?? new Ticker(),
     session: sessionOf(options, identity),

@@ -52,7 +52,7 @@ export class HostileInlet {
             limits: defaultLimits,
             suite: "AESGCM",
             keepaliveMs: 120_000,
-            authorize: () => true,
+            authorize: () => undefined,
             initiator: true,
             route: "",
             events: {

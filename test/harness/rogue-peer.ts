@@ -27,6 +27,7 @@ export function rogueParty(): LocalParty {
     provider: nodeProvider,
     identity: generateIdentity(nodeProvider),
     software: "rogue/1",
+    instance: new Uint8Array(16),
   });
 }
 
@@ -46,7 +47,7 @@ export class RogueInitiator {
       prelude,
       party: rogueParty(),
       limits,
-      authorize: () => true,
+      authorize: () => undefined,
       nowMs: 0,
       wallMs: Date.now(),
     });
@@ -100,7 +101,7 @@ export function answerWith(session: Session, ...frames: RogueFrame[]): void {
     prelude,
     party: rogueParty(),
     limits: defaultLimits,
-    authorize: () => true,
+    authorize: () => undefined,
     nowMs: 0,
     wallMs: Date.now(),
   });
@@ -143,6 +144,7 @@ export function helloWith(
     windowBytes: 65_536,
     wallMs: Date.now(),
     software: "rogue/1",
+    instance: new Uint8Array(16),
     ...overrides,
   });
 }

@@ -28,8 +28,8 @@ export interface PairOptions {
   readonly keepaliveMs?: number;
   readonly identities?: { readonly initiator?: Identity; readonly responder?: Identity };
   readonly wallMs?: { readonly initiator?: number; readonly responder?: number };
-  readonly initiatorAuthorizes?: (peer: Peer) => boolean;
-  readonly responderAuthorizes?: (peer: Peer) => boolean;
+  readonly initiatorAuthorizes?: SessionOptions["authorize"];
+  readonly responderAuthorizes?: SessionOptions["authorize"];
   readonly onStream?: SessionEvents["onStream"];
   readonly tamper?: Tamper;
 }
@@ -131,7 +131,7 @@ export class SessionPair {
       limits: { ...limits, ...options.initiatorLimits },
       route: options.route ?? "",
       wallMs: () => options.wallMs?.initiator ?? Date.now(),
-      authorize: options.initiatorAuthorizes ?? (() => true),
+      authorize: options.initiatorAuthorizes ?? (() => undefined),
     });
     this.responder = new End(
       options.identities?.responder ?? generateIdentity(nodeProvider),
@@ -141,7 +141,7 @@ export class SessionPair {
         limits,
         route: options.responderRoute ?? options.route ?? "",
         wallMs: () => options.wallMs?.responder ?? Date.now(),
-        authorize: options.responderAuthorizes ?? (() => true),
+        authorize: options.responderAuthorizes ?? (() => undefined),
       },
       options.onStream,
     );

@@ -63,6 +63,9 @@ const hello = encodeHello({
   windowBytes: 65_536,
   wallMs: 1e12,
   software: "culvert/1",
+  instance: new Uint8Array(16),
+  credential: "a.b.c",
+  pass: "d.e.f",
 });
 const good = fc.constantFrom(hello, encodePrelude("AESGCM", "outlet").bytes);
 const damaged = fc

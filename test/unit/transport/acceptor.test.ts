@@ -1,7 +1,7 @@
 import { connect, type Socket } from "node:net";
 import { afterEach, describe, expect, it } from "vitest";
 import { runtimeWires } from "../../../src/transport/wire-runtime.ts";
-import { aDialer, anAcceptor } from "../../harness/channel-nodes.ts";
+import { aDialer, anAcceptor, refusing } from "../../harness/channel-nodes.ts";
 import { eventually } from "../../harness/eventually.ts";
 import { MemoryWires } from "../../harness/memory-wires.ts";
 import { Recorder, text } from "../../harness/session-pair.ts";
@@ -130,7 +130,7 @@ describe("Acceptor", () => {
   });
 
   it("C11 the refusal reaches the inlet over TCP, with what to do", async () => {
-    const { port, log } = await outletWith({ authorize: () => false });
+    const { port, log } = await outletWith({ authorize: refusing });
     const inlet = await inletOf(port);
     await eventually("a fault", () => inlet.dialer.status().lastFault);
     expect(inlet.dialer.status().lastFault?.code).toBe("handshake.unauthorized");
@@ -144,11 +144,12 @@ describe("Acceptor", () => {
     const reply = new Recorder();
     member.dialer.openStream(text("head"), reply);
     await eventually("a head", () => reply.heads.length === 1);
-    for (const link of acceptor.links)
-      if (link.peer?.identifier === member.identity.identifier) link.close("unauthorized");
+    expect(acceptor.linksOf(member.identity.identifier)).toHaveLength(1);
+    acceptor.cut(member.identity.identifier);
     await eventually("the stream is gone", () => reply.resets.length === 1);
     expect(reply.resets[0]?.code).toBe("handshake.unauthorized");
     expect((await echoed(other.dialer, 100)).bytes).toBe(100);
+    expect(acceptor.linksOf(other.identity.identifier)).toHaveLength(1);
   });
 
   it("drain lets a request finish; close ends the rest in good order", async () => {

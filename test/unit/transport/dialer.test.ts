@@ -4,7 +4,7 @@ import { nodeProvider } from "../../../src/crypto/node-provider.ts";
 import { generateIdentity } from "../../../src/identity/identity.ts";
 import type { Acceptor } from "../../../src/transport/acceptor.ts";
 import type { Dialer } from "../../../src/transport/dialer.ts";
-import { aDialer, anAcceptor } from "../../harness/channel-nodes.ts";
+import { aDialer, anAcceptor, refusing } from "../../harness/channel-nodes.ts";
 import { MemoryWires } from "../../harness/memory-wires.ts";
 import { Recorder, text } from "../../harness/session-pair.ts";
 
@@ -260,10 +260,42 @@ describe("going away", () => {
   });
 });
 
+describe("addresses that are learnt later", () => {
+  it("nothing is dialled while there are none; wake dials at once", async () => {
+    const wires = new MemoryWires();
+    const { acceptor } = anAcceptor({ wires, ports: [PORT] });
+    await acceptor.start();
+    const ports: number[] = [];
+    const { dialer } = aDialer({ wires, ports });
+    stops.push(dialer, acceptor);
+    dialer.start();
+    await pass(60_000);
+    expect(wires.dials).toHaveLength(0);
+    ports.push(PORT);
+    dialer.wake();
+    await turns();
+    expect(dialer.up).toBe(true);
+  });
+
+  it("redial makes a fresh channel before the old one is given up", async () => {
+    const wires = new MemoryWires();
+    const { acceptor } = anAcceptor({ wires, ports: [PORT] });
+    await acceptor.start();
+    const { dialer, ups } = aDialer({ wires, ports: [PORT] });
+    stops.push(dialer, acceptor);
+    dialer.start();
+    await turns();
+    dialer.redial();
+    await turns();
+    expect(dialer.status().connects).toBe(2);
+    expect(ups).toEqual(["up", "up"]);
+  });
+});
+
 describe("C11 a wrong pin", () => {
   it("at the outlet: clear lines at both ends, and the inlet keeps trying without hurry", async () => {
     const wires = new MemoryWires();
-    const outlet = anAcceptor({ wires, ports: [PORT], authorize: () => false });
+    const outlet = anAcceptor({ wires, ports: [PORT], authorize: refusing });
     await outlet.acceptor.start();
     const inlet = aDialer({ wires, ports: [PORT], random: () => 0.5 });
     stops.push(inlet.dialer, outlet.acceptor);
@@ -288,7 +320,7 @@ describe("C11 a wrong pin", () => {
     const wires = new MemoryWires();
     const outlet = anAcceptor({ wires, ports: [PORT] });
     await outlet.acceptor.start();
-    const inlet = aDialer({ wires, ports: [PORT], authorize: () => false });
+    const inlet = aDialer({ wires, ports: [PORT], authorize: refusing });
     stops.push(inlet.dialer, outlet.acceptor);
     inlet.dialer.start();
     await turns();
