@@ -32,6 +32,8 @@ export interface Introduction {
   readonly credential?: string;
   /** Unchecked, as the credential. */
   readonly pass?: string;
+  /** It comes to ask the authority for a credential, and for nothing else. */
+  readonly errand?: boolean;
   /** Random, the same for all channels of one run of the peer's process; hexadecimal. */
   readonly instance: string;
 }
@@ -123,7 +125,7 @@ export class ChannelHandshake {
 
   #hello(issuedAtMs: number): Uint8Array {
     const { party, limits, wallMs } = this.#options;
-    const { credential, pass } = party.statements();
+    const { credential, pass, errand } = party.statements();
     return encodeHello({
       attestation: party.attestationOf(this.#keyPair, issuedAtMs),
       maxStreams: limits.maxStreams,
@@ -133,6 +135,7 @@ export class ChannelHandshake {
       instance: party.instance,
       ...(credential !== undefined && { credential }),
       ...(pass !== undefined && { pass }),
+      ...(errand && { errand }),
     });
   }
 
@@ -159,6 +162,7 @@ export class ChannelHandshake {
       instance: bytesToHex(hello.instance),
       ...(hello.credential !== undefined && { credential: hello.credential }),
       ...(hello.pass !== undefined && { pass: hello.pass }),
+      ...(hello.errand && { errand: true }),
     };
   }
 

@@ -17,6 +17,7 @@
  * | 0x05 | credential (identity/credential.ts), ASCII, at most 4 KiB; where there is one       |
  * | 0x06 | ticket pass (identity/ticket.ts), ASCII, at most 4 KiB; of a device that enrolls    |
  * | 0x07 | 16 random bytes of this run of the process, by which a copied device is noticed     |
+ * | 0x08 | nothing; there on a channel that is for an errand to the authority alone            |
  *
  * Tags 0x01..0x7f are critical: a reader that does not know one refuses. 0x80..0xff may be ignored.
  */
@@ -36,6 +37,8 @@ export interface Hello {
   readonly pass?: string;
   /** INSTANCE_BYTES. */
   readonly instance: Uint8Array;
+  /** The channel is to ask the authority for a credential, and for nothing else. */
+  readonly errand?: boolean;
 }
 
 export const INSTANCE_BYTES = 16;
@@ -53,10 +56,15 @@ const tags = {
   credential: 5,
   pass: 6,
   instance: 7,
+  errand: 8,
 } as const;
+const knownTags: ReadonlySet<number> = new Set(Object.values(tags));
 const LAST_CRITICAL = 0x7f;
 
 const encoder = new TextEncoder();
+/** Without `ignoreBOM` it would swallow three bytes at the front. */
+const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
+const PRINTABLE = /^[\x20-\x7e]*$/;
 
 export function encodeHello(hello: Hello): Uint8Array {
   const limits = new Uint8Array(8);
@@ -75,6 +83,7 @@ export function encodeHello(hello: Hello): Uint8Array {
   ];
   if (hello.credential !== undefined) fields.push([tags.credential, encoder.encode(hello.credential)]);
   if (hello.pass !== undefined) fields.push([tags.pass, encoder.encode(hello.pass)]);
+  if (hello.errand) fields.push([tags.errand, new Uint8Array(0)]);
   const bytes = new Uint8Array(fields.reduce((sum, [, value]) => sum + 3 + value.length, 0));
   let at = 0;
   for (const [tag, value] of fields) {
@@ -104,6 +113,8 @@ export function decodeHello(bytes: Uint8Array): Hello {
   if (!Number.isSafeInteger(wallMs)) throw malformed("time");
   const credential = fields.get(tags.credential);
   const pass = fields.get(tags.pass);
+  const errand = fields.get(tags.errand);
+  if (errand && errand.length > 0) throw malformed("errand");
   return {
     attestation,
     maxStreams,
@@ -113,13 +124,17 @@ export function decodeHello(bytes: Uint8Array): Hello {
     software: ascii(software, 64),
     ...(credential && { credential: ascii(credential, MAX_STATEMENT_BYTES) }),
     ...(pass && { pass: ascii(pass, MAX_STATEMENT_BYTES) }),
+    ...(errand && { errand: true }),
   };
 }
 
 /** @throws Fault `handshake.failed` for anything but printable ASCII of at most so many bytes. */
 function ascii(bytes: Uint8Array, maxBytes: number): string {
-  if (bytes.length > maxBytes || bytes.some((byte) => byte < 0x20 || byte > 0x7e)) throw malformed("a text");
-  return String.fromCharCode(...bytes);
+  if (bytes.length > maxBytes) throw malformed("a text");
+  // What is no ASCII decodes to something that is not printable ASCII either.
+  const text = decoder.decode(bytes);
+  if (!PRINTABLE.test(text)) throw malformed("a text");
+  return text;
 }
 
 function readFields(bytes: Uint8Array): Map<number, Uint8Array> {
@@ -133,8 +148,7 @@ function readFields(bytes: Uint8Array): Map<number, Uint8Array> {
     at += 3;
     if (length > bytes.length - at) throw malformed("cut short");
     if (fields.has(tag)) throw malformed("a field stands twice");
-    if (tag <= LAST_CRITICAL && !(Object.values(tags) as number[]).includes(tag))
-      throw malformed("an unknown field");
+    if (tag <= LAST_CRITICAL && !knownTags.has(tag)) throw malformed("an unknown field");
     fields.set(tag, bytes.slice(at, at + length));
     at += length;
   }

@@ -16,6 +16,8 @@ const REUSE_MS = 5 * 60 * 1000;
 export interface Statements {
   readonly credential?: string;
   readonly pass?: string;
+  /** The channel is to ask the authority for a credential, and for nothing else. */
+  readonly errand?: boolean;
 }
 
 export interface LocalPartyOptions {

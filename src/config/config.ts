@@ -14,14 +14,19 @@ import { type Occurrence, type ReadContext, readTable, tablesBelow } from "./tab
 import { isTable, readDocument, type Source, type TomlDocument } from "./toml-document.ts";
 
 export type AgentConfig = TableConfig<typeof schema.agent>;
+export type EnrollConfig = TableConfig<typeof schema.enroll>;
 export type ChannelConfig = TableConfig<typeof schema.channel>;
 export type InfluxdbInletConfig = TableConfig<typeof schema.inlets.influxdb>;
+export type AuthorityConfig = TableConfig<typeof schema.authority>;
 export type InfluxdbOutletConfig = TableConfig<typeof schema.outlets.influxdb>;
 
 export interface Config {
   readonly agent: AgentConfig;
+  readonly enroll: EnrollConfig;
   readonly channel: ChannelConfig;
   readonly inlets: { readonly influxdb: readonly InfluxdbInletConfig[] };
+  /** The role is off where it is undefined. */
+  readonly authority: AuthorityConfig | undefined;
   readonly outlets: { readonly influxdb: readonly InfluxdbOutletConfig[] };
 }
 
@@ -55,8 +60,10 @@ export function parseConfig(sources: readonly Source[], env: Environment): Confi
 
   const read = {
     agent: single(schema.agent),
+    enroll: single(schema.enroll),
     channel: single(schema.channel),
     inlets: many(schema.inlets.influxdb),
+    authority: single(schema.authority),
     outlets: many(schema.outlets.influxdb),
   };
   checkConsistency(read, nowhere, findings);
@@ -64,8 +71,10 @@ export function parseConfig(sources: readonly Source[], env: Environment): Confi
   // Without a finding nothing is absent, so what was partial is whole.
   return {
     agent: read.agent.values as AgentConfig,
+    enroll: read.enroll.values as EnrollConfig,
     channel: read.channel.values as ChannelConfig,
     inlets: { influxdb: read.inlets.map(({ values }) => values as InfluxdbInletConfig) },
+    authority: read.authority.isWritten ? (read.authority.values as AuthorityConfig) : undefined,
     outlets: { influxdb: read.outlets.map(({ values }) => values as InfluxdbOutletConfig) },
   };
 }

@@ -1,5 +1,5 @@
 /** What no key can tell alone: roles and what they need, addresses and names that may stand once. */
-import { isLoopback, type ListenAddress, type TcpAddress } from "./address.ts";
+import { isLoopback, isWildcard, type ListenAddress, type TcpAddress } from "./address.ts";
 import { type Findings, type Place, quoted } from "./finding.ts";
 import { schema } from "./schema.ts";
 import { header } from "./schema-entry.ts";
@@ -7,22 +7,28 @@ import type { PlacedTable, ReadTable } from "./table-reader.ts";
 
 export interface ReadConfig {
   readonly agent: ReadTable<typeof schema.agent>;
+  readonly enroll: ReadTable<typeof schema.enroll>;
   readonly channel: ReadTable<typeof schema.channel>;
   readonly inlets: readonly ReadTable<typeof schema.inlets.influxdb>[];
+  readonly authority: ReadTable<typeof schema.authority>;
   readonly outlets: readonly ReadTable<typeof schema.outlets.influxdb>[];
 }
 
 export function checkConsistency(config: ReadConfig, nowhere: Place, findings: Findings): void {
-  const { channel, inlets, outlets } = config;
-  const [inlet] = inlets;
-  const [outlet] = outlets;
-  if (!inlet && !outlet) {
-    const roles = `${header(schema.inlets.influxdb)} or ${header(schema.outlets.influxdb)}`;
+  const { channel, inlets, outlets, authority } = config;
+  const acceptor = authority.isWritten ? authority : outlets[0];
+  if (inlets.length === 0 && !acceptor) {
+    const [inlet, outlet, alone] = [schema.inlets.influxdb, schema.outlets.influxdb, schema.authority];
+    const roles = `${header(inlet)}, ${header(outlet)} or ${header(alone)}`;
     findings.add(nowhere, `the config has no role: it needs ${roles}`);
   }
   // A list that was found wrong is absent, and was complained of.
-  if (inlet && channel.values.connect?.length === 0) needs(inlet, "connect", channel, findings);
-  if (outlet && channel.values.listen?.length === 0) needs(outlet, "listen", channel, findings);
+  if (acceptor && channel.values.listen?.length === 0) {
+    const text = `[channel] key "listen" is needed by ${header(acceptor.entry)}`;
+    findings.add(channel.has("listen") ? channel.place("listen") : acceptor.place(), text);
+  }
+  checkConnect(config, findings);
+  checkAdvertise(config, findings);
   for (const one of inlets) checkExposure(one, findings);
   for (const one of outlets) checkTls(one, findings);
   checkAddresses(config, findings);
@@ -46,9 +52,21 @@ function checkTls(outlet: ReadConfig["outlets"][number], findings: Findings): vo
   }
 }
 
-function needs(table: PlacedTable, key: string, channel: ReadConfig["channel"], findings: Findings): void {
-  const place = channel.has(key) ? channel.place(key) : table.place();
-  findings.add(place, `[channel] key ${quoted(key)} is needed by ${header(table.entry)}`);
+/** An enrolled node has the addresses from its authority; one that knows the outlet by identifier has none. */
+function checkConnect({ enroll, channel, inlets }: ReadConfig, findings: Findings): void {
+  const pinned = inlets.find(({ values }) => values.authorized && values.authorized.length > 0);
+  if (!pinned || enroll.isWritten || channel.values.connect?.length !== 0) return;
+  const text = `[channel] key "connect" is needed by ${header(pinned.entry)} key "authorized"; a node that enrolls has ${header(enroll.entry)} instead`;
+  findings.add(channel.has("connect") ? channel.place("connect") : pinned.place("authorized"), text);
+}
+
+/** A ticket without an address that can be dialled is of no use to anybody. */
+function checkAdvertise({ channel, authority }: ReadConfig, findings: Findings): void {
+  const { listen, advertise } = channel.values;
+  if (!authority.isWritten || !listen?.every(isWildcard) || advertise?.length !== 0) return;
+  if (listen.length === 0) return; // complained of already
+  const text = `[channel] key "advertise" is needed by ${header(authority.entry)}: tickets must say where it is reached, and no address in "listen" can be dialled`;
+  findings.add(channel.place(channel.has("advertise") ? "advertise" : "listen"), text);
 }
 
 function checkAddresses({ agent, channel, inlets }: ReadConfig, findings: Findings): void {

@@ -11,11 +11,21 @@ export function referencePage(): string {
 
 const HABITS = `# Configuration
 
-<!-- Made from the schema (src/config/schema.ts). Edit that, not this page. -->
+<!-- Made from the schema (src/config/schema.ts and the tables beside it). Edit that, not this page. -->
 
 The configuration is TOML in Telegraf's habits: \`[table]\` stands once, \`[[kind.plugin]]\` any number of
 times. A node takes every role that its configuration names: \`[[inlets.influxdb]]\` makes it an inlet,
-\`[[outlets.influxdb]]\` an outlet. \`culvert config sample\` prints a commented configuration with every key.
+\`[[outlets.influxdb]]\` an outlet, \`[authority]\` an authority. \`culvert config sample\` prints a commented
+configuration with every key.
+
+An edge device that enrolls needs no more than this; the rest it learns from its authority:
+
+\`\`\`toml
+[enroll]
+  ticket = "\${CULVERT_TICKET:-}"
+
+[[inlets.influxdb]]
+\`\`\`
 
 An unknown key, a value that does not fit, or a missing one is an error that names file, line and key;
 all of them are reported at once, and nothing is started.
@@ -35,6 +45,11 @@ Files given together are one configuration: \`[[tables]]\` add up in the order o
   \`max_connections = "\${CONNECTIONS:-64}"\`. Replacing comes after parsing, so a variable can never add a
   key or a table.
 - **Paths** are absolute, so that the current folder has no say.
+- **Policies** say which members may: an attribute's name (\`"influxdb-inlet"\`: a member whose attribute of
+  that name is \`"true"\`), or a CEL expression over \`subject\`, the member's attributes, and \`request\`, its
+  \`method\`, \`path\` and \`bucket\`: \`'subject.site == "berlin" && request.bucket != "audit"'\`. What is not
+  allowed is denied, and so is a member that lacks an attribute which the expression needs.
+- **Attributes in names**: in a bucket's name, \`{{ site }}\` stands for the member's attribute \`site\`.
 
 ## Secrets
 
@@ -57,7 +72,7 @@ function sections(entry: TableEntry): string[] {
   const rows = Object.entries(entry.keys).map(([name, key]) => row(name, key));
   const section = [
     `## \`${header(entry)}\``,
-    `${entry.doc}${entry.role ? ` For an ${entry.role}.` : ""}`,
+    `${entry.doc}${entry.role && !entry.optional ? ` For an ${entry.role}.` : ""}`,
     ["| Key | Value | Default | Meaning |", "|---|---|---|---|", ...rows].join("\n"),
   ].join("\n\n");
   return [section, ...Object.values(entry.tables).flatMap(sections)];

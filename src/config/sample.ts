@@ -43,8 +43,9 @@ function keyText(name: string, key: KeyEntry, indent: string): string {
   const words =
     key.values && key.values.length > 1 ? ` One of ${key.values.map((v) => `"${v}"`).join(", ")}.` : "";
   const doc = comment(`${key.doc}${words}`, indent);
-  const needed = key.required !== undefined;
-  const empty = Array.isArray(key.default) && key.default.length === 0;
+  const needed = key.required !== undefined || key.suggested;
+  // A default that shows nothing of the form.
+  const empty = key.default === "" || (Array.isArray(key.default) && key.default.length === 0);
   const value = key.default === undefined || needed || empty ? (key.example ?? "") : key.default;
   return `${doc}\n${indent}${needed ? "" : "# "}${name} = ${tomlValue(value)}`;
 }

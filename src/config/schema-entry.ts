@@ -3,6 +3,8 @@
  * type and default decide the property's name and type in `Config`.
  */
 import type { Identifier } from "../identity/identifier.ts";
+import type { Policy } from "../policy/policy.ts";
+import type { Template } from "../policy/template.ts";
 import type { ListenAddress, TcpAddress } from "./address.ts";
 import type { SecretReference } from "./secret-reference.ts";
 
@@ -39,6 +41,10 @@ export interface ValueByType {
   host: string;
   /** An `Origin` header's value. */
   origin: string;
+  /** Who may: an attribute's name, or an expression. */
+  policy: Policy;
+  /** A name with members' attributes in it. */
+  template: Template;
 }
 
 export type KeyType = keyof ValueByType;
@@ -64,6 +70,10 @@ export interface KeyEntry {
   readonly range?: readonly [min: string | number, max: string | number];
   /** For the sample, where the default does not show the form; `<…>` must be filled by a person. */
   readonly example?: WrittenValue;
+  /** The sample has it with its example, uncommented, though it may be left out. */
+  readonly suggested?: true;
+  /** A `policy` that is asked before there is a request, and so may not ask for one. */
+  readonly asks?: "subject";
   /** Absent: whatever role the table is for. */
   readonly role?: Role;
 }
@@ -73,6 +83,8 @@ export interface TableEntry {
   readonly path: string;
   /** `[[path]]`, any number of them, rather than `[path]`, one. */
   readonly many: boolean;
+  /** Its header alone says something: where it is not written, the config has undefined and no defaults. */
+  readonly optional?: true;
   /** Absent: for every role. */
   readonly role?: Role;
   readonly doc: string;

@@ -17,6 +17,8 @@ export interface Occurrence {
 /** A table that a finding can point at. */
 export interface PlacedTable {
   readonly entry: TableEntry;
+  /** Whether its header is in any file. */
+  readonly isWritten: boolean;
   /** The line of a key where it is written, else of the table's header. */
   place(key?: string): Place;
   /** Whether a key is written, rather than left at its default. */
@@ -89,6 +91,7 @@ export function readTable<T extends TableEntry>(
     // The one place where the schema's entries become the types that were derived from them.
     values: values as Partial<TableConfig<T>>,
     entry,
+    isWritten: occurrences.length > 0,
     place: placeOf,
     has: (key) => places.has(key),
   };

@@ -1,6 +1,8 @@
 /** One value of the config, from what TOML has to what the program gets. */
-
+import { Fault } from "../base/fault.ts";
 import { isIdentifier } from "../identity/identifier.ts";
+import { parsePolicy } from "../policy/policy.ts";
+import { parseTemplate } from "../policy/template.ts";
 import {
   isWildcard,
   parseHostHeader,
@@ -18,8 +20,8 @@ import { type Environment, substitute } from "./substitution.ts";
 interface ValueType<T> {
   /** How it is written; completes "must be …". */
   readonly form: string;
-  /** @returns undefined when the text has not that form. */
-  readonly parse: (text: string, entry: KeyEntry) => T | undefined;
+  /** @returns undefined when the text has not that form, or a problem when more can be said. */
+  readonly parse: (text: string, entry: KeyEntry) => T | Problem | undefined;
   /** False where a slip could put a secret, so that the text stays out of findings. */
   readonly shown: boolean;
 }
@@ -86,6 +88,21 @@ export const valueTypes: { readonly [K in TextType]: ValueType<ValueByType[K]> }
   },
   host: { form: "`host` or `host:port`", parse: parseHostHeader, shown: true },
   origin: { form: "`http://host:port` or `https://host:port`", parse: parseOrigin, shown: false },
+  policy: {
+    form: "a policy",
+    parse: (text, { asks }) =>
+      compiled(() => {
+        const policy = parsePolicy(text);
+        if (asks !== "subject" || !policy.asksRequest) return policy;
+        return new Problem("is asked before there is a request, so it may name subject.* and not request.*");
+      }),
+    shown: false,
+  },
+  template: {
+    form: "a name, which may hold `{{ attribute }}`",
+    parse: (text) => compiled(() => parseTemplate(text)),
+    shown: false,
+  },
 };
 
 /** Reads one value, or one item of a list. */
@@ -98,18 +115,37 @@ export function readValue(entry: KeyEntry, written: unknown, env: Environment): 
   if (bare(entry) && !written.includes("${")) return new Problem(`${mustBe(entry)}, without quotes`);
   const substituted = substitute(written, env);
   if (substituted instanceof Problem) return substituted;
-  if (entry.type === "secret") return parseSecretReference(written, substituted);
   const { text, fromEnvironment } = substituted;
+  if (text === "" && entry.off) return undefined;
+  if (entry.type === "secret") return parseSecretReference(written, substituted);
   if (written.includes("@{"))
     return new Problem("takes no secret reference; @{store:key} is for secrets alone");
-  if (text === "" && entry.off) return undefined;
   if (/[\u0000-\u001f\u007f]/.test(text)) return new Problem("holds a control character or a line break");
   const type = valueTypes[entry.type];
   const value = type.parse(text, entry);
+  if (value instanceof CompileProblem) return fromEnvironment ? value.withoutText() : value;
   if (value !== undefined) return withinRange(entry, value);
   // What came out of the environment may be secret: it is shown as the file has it.
   const shown = type.shown && !text.includes("@") ? `, not ${quoted(fromEnvironment ? written : text)}` : "";
   return new Problem(`${mustBe(entry)}${shown}${addressHint(entry, text)}`);
+}
+
+/** A policy or template that does not compile: the fault says what is wrong with it, and at which column. */
+class CompileProblem extends Problem {
+  /** What came out of the environment may be secret, and the fault may quote it: its place alone is left. */
+  withoutText(): Problem {
+    const place = /\((?:line \d+, )?column \d+\)$/.exec(this.text)?.[0];
+    return new Problem(`does not compile with what the environment put into it${place ? ` ${place}` : ""}`);
+  }
+}
+
+function compiled<T>(compile: () => T): T | Problem {
+  try {
+    return compile();
+  } catch (thrown) {
+    if (!(thrown instanceof Fault)) throw thrown;
+    return new CompileProblem(`does not compile: ${thrown.message}`);
+  }
 }
 
 /** What a key takes, in the words of a finding. */

@@ -7,6 +7,7 @@ import { parseConfig } from "../../src/config/config.ts";
 import { referencePage } from "../../src/config/reference.ts";
 import { sampleConfig } from "../../src/config/sample.ts";
 import { tables } from "../../src/config/schema.ts";
+import type { TableEntry } from "../../src/config/schema-entry.ts";
 import { outletIdentifier } from "../unit/config/fixture.ts";
 
 const CASES = join(import.meta.dirname, "config");
@@ -45,16 +46,17 @@ describe("the sample", () => {
   const filled = (text: string) => text.replaceAll(/"<[^>]*>"/g, JSON.stringify(outletIdentifier));
   const parse = (text: string) => parseConfig([{ file: "sample.toml", text }], {});
 
-  it.each([undefined, "inlet", "outlet"] as const)("for %s is a config once its blanks are filled", (role) => {
-    expect(() => parse(sampleConfig(role))).toThrowError(expect.objectContaining({ code: "config.invalid" }));
-    const config = parse(filled(sampleConfig(role)));
+  it.each([undefined, "inlet", "outlet"] as const)("for %s is a config as it stands", (role) => {
+    const config = parse(sampleConfig(role));
+    expect(config.authority === undefined).toBe(role === "inlet");
     expect(config.inlets.influxdb).toHaveLength(role === "outlet" ? 0 : 1);
     expect(config.outlets.influxdb).toHaveLength(role === "inlet" ? 0 : 1);
   });
 
   it("shows the defaults: it means the same with every key uncommented but those that have none", () => {
-    const hasDefault = tables.flatMap(({ keys }) => Object.entries(keys)).filter(([, key]) => key.example === undefined);
-    const names = new Set(hasDefault.map(([name]) => name));
+    const keys = tables.flatMap(withBelow).flatMap((table) => Object.entries(table.keys));
+    const hasExample = new Set(keys.filter(([, key]) => key.example !== undefined).map(([name]) => name));
+    const names = new Set(keys.map(([name]) => name).filter((name) => !hasExample.has(name)));
     const all = filled(sampleConfig()).replaceAll(/^( *)# (\w+) = /gm, (line, indent, name) =>
       names.has(name) ? `${indent}${name} = ` : line,
     );
@@ -64,10 +66,22 @@ describe("the sample", () => {
 
   it("is a config with every example in it, too", () => {
     const all = filled(sampleConfig()).replaceAll(/^( *)# (\w+) = /gm, "$1$2 = ");
-    expect(parse(all).outlets.influxdb[0]).toMatchObject({ openRoutes: ["delete"] });
+    expect(parse(all).outlets.influxdb[0]).toMatchObject({
+      openRoutes: ["delete"],
+      permissions: [{ allow: { text: "subject.site == 'berlin'" } }],
+    });
   });
 
-  it.each(tables.flatMap(({ keys }) => Object.keys(keys)))("has the key %s", (key) => {
+  it("takes the ticket from the environment", () => {
+    const { enroll } = parseConfig([{ file: "sample.toml", text: sampleConfig("inlet") }], { CULVERT_TICKET: "t" });
+    expect(enroll.ticket).toMatchObject({ kind: "literal", inClear: false });
+  });
+
+  it.each(tables.flatMap(withBelow).flatMap(({ keys }) => Object.keys(keys)))("has the key %s", (key) => {
     expect(sampleConfig()).toMatch(new RegExp(`^ *(# )?${key} = `, "m"));
   });
 });
+
+function withBelow(table: TableEntry): TableEntry[] {
+  return [table, ...Object.values(table.tables).flatMap(withBelow)];
+}

@@ -66,6 +66,7 @@ const hello = encodeHello({
   instance: new Uint8Array(16),
   credential: "a.b.c",
   pass: "d.e.f",
+  errand: true,
 });
 const good = fc.constantFrom(hello, encodePrelude("AESGCM", "outlet").bytes);
 const damaged = fc

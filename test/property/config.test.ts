@@ -35,7 +35,7 @@ describe("any text as a config", () => {
 
   it("is a config or findings when it is made of TOML's pieces", () => {
     const piece = fc.constantFrom(
-      ..."[ ] [[ ]] { } = . , # \n \r\n \" ' \"\"\" ''' \\ __proto__ agent channel inlets influxdb outlets".split(
+      ..."[ ] [[ ]] { } = . , # \n \r\n \" ' \"\"\" ''' \\ __proto__ agent channel enroll authority inlets influxdb outlets".split(
         " ",
       ),
       ..."permissions listen token authorized constructor 1 1.5 true inf 1979-05-27 ${A} @{env:A} \u0000 \ufeff".split(
@@ -62,7 +62,7 @@ describe("any text as a config", () => {
     const value = fc.oneof(leaf, fc.array(leaf, { maxLength: 3 }), fc.constant({}));
     fc.assert(
       fc.property(
-        fc.constantFrom("agent", "channel", "[inlets.influxdb]", "[outlets.influxdb]"),
+        fc.constantFrom("agent", "channel", "enroll", "authority", "[inlets.influxdb]", "[outlets.influxdb]"),
         fc.constantFrom(...keys),
         value,
         (table, key, given) => {
@@ -80,6 +80,50 @@ describe("any text as a config", () => {
         const text = `${inletText}service = "\${V}"\n`;
         parsesOrFaults(text, { V: hostile });
         expect(substitute("<${V}>", { V: hostile })).toEqual({ text: `<${hostile}>`, fromEnvironment: true });
+      }),
+    );
+  });
+});
+
+describe("any text as a policy or a template", () => {
+  const written = fc.oneof(
+    fc.string({ unit: "binary", maxLength: 200 }),
+    fc
+      .array(
+        fc.constantFrom(
+          ..."subject request . site [ ] ( ) { } {{ }} == && || ! ? : in ' \" a-b 1 true $".split(" "),
+        ),
+        {
+          maxLength: 40,
+        },
+      )
+      .map((pieces) => pieces.join(" ")),
+  );
+
+  it("T8 is a config or findings", () => {
+    fc.assert(
+      fc.property(written, written, written, (allow, bucket, permission) => {
+        const toml = (text: string) => JSON.stringify(text.replaceAll("\u007f", ""));
+        parsesOrFaults(
+          `${outletText.replace("organization", `allow = ${toml(allow)}\norganization`).replace('"metrics"', toml(bucket))}` +
+            `allow = ${toml(permission)}\n`,
+        );
+      }),
+      { numRuns: 500 },
+    );
+  });
+
+  it("shows nothing of what came out of the environment", () => {
+    const text = outletText
+      .replace("organization", 'allow = "${V}"\norganization')
+      .replace('"metrics"', '"${V}"');
+    fc.assert(
+      fc.property(written, (hostile) => {
+        try {
+          parseConfig([{ file: "f.toml", text }], { V: `hunter2 ${hostile}` });
+        } catch (thrown) {
+          expect((thrown as Fault).message).not.toContain("hunter2");
+        }
       }),
     );
   });

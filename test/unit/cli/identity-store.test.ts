@@ -15,10 +15,16 @@ import {
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { IDENTITY_FILE, loadIdentity, loadOrCreateIdentity } from "../../../src/cli/identity-store.ts";
+import {
+  AUTHORITY_KEY_FILE,
+  IDENTITY_FILE,
+  loadIdentity,
+  loadOrCreateIdentity,
+} from "../../../src/cli/identity-store.ts";
 import { nodeProvider } from "../../../src/crypto/node-provider.ts";
+import { canMount, isRoot, withTmpfs } from "./tmpfs.ts";
 
-const isRoot = process.geteuid?.() === 0;
+const mounts = await canMount();
 let parent: string;
 let stateDir: string;
 let path: string;
@@ -105,7 +111,8 @@ describe("T10 an identity in the state directory", () => {
   });
 
   it.skipIf(isRoot)("is refused where the directory cannot be written (not as root)", async () => {
-    mkdirSync(stateDir, { recursive: true, mode: 0o500 });
+    mkdirSync(stateDir, { recursive: true });
+    chmodSync(stateDir, 0o500);
     await expect(loadOrCreateIdentity(stateDir, nodeProvider)).rejects.toEqual(unusable);
   });
 
@@ -117,10 +124,8 @@ describe("T10 an identity in the state directory", () => {
     },
   );
 
-  it.runIf(canMount())("is refused on a full disk, and made once there is room (needs a mount)", async () => {
-    mkdirSync(stateDir, { recursive: true, mode: 0o700 });
-    execFileSync("mount", ["-t", "tmpfs", "-o", "size=64k,mode=700", "tmpfs", stateDir]);
-    try {
+  it.runIf(mounts)("is refused on a full disk, and made once there is room (needs a mount)", async () => {
+    await withTmpfs(stateDir, async () => {
       const filler = join(stateDir, "filler");
       expect(() => writeFileSync(filler, Buffer.alloc(1 << 20))).toThrow();
       await expect(loadOrCreateIdentity(stateDir, nodeProvider)).rejects.toEqual(unusable);
@@ -128,9 +133,29 @@ describe("T10 an identity in the state directory", () => {
       rmSync(filler);
       await loadOrCreateIdentity(stateDir, nodeProvider);
       expect(readdirSync(stateDir)).toEqual([IDENTITY_FILE]);
-    } finally {
-      execFileSync("umount", [stateDir]);
-    }
+    });
+  });
+
+  it.runIf(mounts)("is refused on a read-only disk, and read where it is there (needs a mount)", async () => {
+    await withTmpfs(stateDir, async ({ makeReadOnly }) => {
+      const made = await loadOrCreateIdentity(stateDir, nodeProvider);
+      makeReadOnly();
+      expect((await loadOrCreateIdentity(stateDir, nodeProvider)).identifier).toBe(made.identifier);
+      await expect(loadOrCreateIdentity(stateDir, nodeProvider, AUTHORITY_KEY_FILE)).rejects.toEqual(
+        unusable,
+      );
+      expect(readdirSync(stateDir)).toEqual([IDENTITY_FILE]);
+    });
+  });
+
+  it("lies beside another of another name: an authority's is not the node's", async () => {
+    const own = await loadOrCreateIdentity(stateDir, nodeProvider);
+    expect(await loadIdentity(stateDir, nodeProvider, AUTHORITY_KEY_FILE)).toBeUndefined();
+    const authority = await loadOrCreateIdentity(stateDir, nodeProvider, AUTHORITY_KEY_FILE);
+    expect(authority.identifier).not.toBe(own.identifier);
+    const read = await loadIdentity(stateDir, nodeProvider, AUTHORITY_KEY_FILE);
+    expect(read?.identifier).toBe(authority.identifier);
+    expect(statSync(join(stateDir, AUTHORITY_KEY_FILE)).mode & 0o777).toBe(0o600);
   });
 
   it("is the same for all that make it at once, in one process", async () => {
@@ -154,20 +179,6 @@ async function expectRefusedUntouched(): Promise<void> {
   await expect(loadIdentity(stateDir, nodeProvider)).rejects.toEqual(unusable);
   expect(readFileSync(path).equals(before)).toBe(true);
   expect(readdirSync(stateDir)).toEqual([IDENTITY_FILE]);
-}
-
-function canMount(): boolean {
-  if (!isRoot || process.platform !== "linux") return false;
-  const probe = mkdtempSync(join(tmpdir(), "culvert-mount-"));
-  try {
-    execFileSync("mount", ["-t", "tmpfs", "-o", "size=64k", "tmpfs", probe], { stdio: "ignore" });
-    execFileSync("umount", [probe]);
-    return true;
-  } catch {
-    return false;
-  } finally {
-    rmSync(probe, { recursive: true, force: true });
-  }
 }
 
 function inProcess(): Promise<string> {

@@ -1,7 +1,8 @@
 // biome-ignore-all lint/suspicious/noTemplateCurlyInString: `${NAME}` is the config's own syntax here
 import { describe, expect, it } from "vitest";
 import { parseConfig } from "../../../src/config/config.ts";
-import { findingsOf, inletText, outletIdentifier, outletText, parse } from "./fixture.ts";
+import { parseIdentifier } from "../../../src/identity/identifier.ts";
+import { authorityText, findingsOf, inletText, outletIdentifier, outletText, parse } from "./fixture.ts";
 
 const inlet = (lines: string): string => `${inletText}${lines}\n`;
 
@@ -11,6 +12,7 @@ describe("a config that fits", () => {
       listen: { kind: "tcp", host: "127.0.0.1", port: 8086, text: "127.0.0.1:8086" },
       service: "influxdb",
       authorized: [outletIdentifier],
+      allowOutlet: expect.objectContaining({ text: "influxdb-outlet" }),
       allowHosts: [],
       allowOrigins: [],
       expose: false,
@@ -37,10 +39,56 @@ describe("a config that fits", () => {
     expect(outlet).toMatchObject({
       url: "https://influxdb.example.com:8086",
       token: { kind: "stored", store: "env", key: "INFLUXDB_TOKEN" },
-      permissions: [{ action: "write", bucket: "metrics" }],
+      allow: { text: "influxdb-inlet" },
+      permissions: [{ action: "write", bucket: { text: "metrics", attributes: [] }, allow: undefined }],
       leaseExpiresInMs: 300_000,
       tlsCa: undefined,
     });
+  });
+
+  it("takes an enrolled inlet with nothing but its ticket", () => {
+    const text = '[enroll]\nticket = "${CULVERT_TICKET:-}"\n[[inlets.influxdb]]\n';
+    const withTicket = parse(text, { CULVERT_TICKET: "culvert-ticket-1.x.y" });
+    expect(withTicket.enroll.ticket).toMatchObject({ kind: "literal", inClear: false });
+    expect(withTicket.inlets.influxdb[0]).toMatchObject({ authorized: [] });
+    expect(parse(text).enroll.ticket).toBeUndefined();
+  });
+
+  it("takes an inlet that was enrolled before, with nothing at all", () => {
+    expect(parse("[[inlets.influxdb]]\n")).toMatchObject({ enroll: { ticket: undefined } });
+  });
+
+  it.each(["@{env:CULVERT_TICKET}", "@{file:/run/secrets/ticket}"])("takes a ticket from %s", (reference) => {
+    expect(parse(`${inletText}[enroll]\nticket = "${reference}"\n`).enroll.ticket).toMatchObject({
+      kind: "stored",
+    });
+  });
+
+  it("has an authority where its header stands, in whatever file, and nowhere else", () => {
+    expect(parse(outletText).authority).toBeUndefined();
+    expect(parse(authorityText).authority).toEqual({ credentialExpiresInMs: 86_400_000, clones: "warn" });
+    const sources = [authorityText, '[agent]\nlog_level = "warn"\n'].map((text, i) => ({
+      file: `${i}.toml`,
+      text,
+    }));
+    expect(parseConfig(sources.toReversed(), {}).authority).toMatchObject({ clones: "warn" });
+  });
+
+  it("reads policies and templates, compiled", () => {
+    const text = outletText
+      .replace("organization", "allow = \"request.method == 'POST'\"\norganization")
+      .replace('"metrics"', '"site-{{ site }}"\nallow = "writer"');
+    const [outlet] = parse(text).outlets.influxdb;
+    expect(outlet?.allow.asksRequest).toBe(true);
+    const [permission] = outlet?.permissions ?? [];
+    expect(permission?.bucket.fill({ site: "berlin" })).toBe("site-berlin");
+    const writer = {
+      identifier: parseIdentifier(outletIdentifier),
+      attributes: { writer: "true" },
+      isMember: true,
+    };
+    expect(permission?.allow?.mayAllow(writer)).toBe(true);
+    expect(permission?.allow?.mayAllow({ ...writer, attributes: {} })).toBe(false);
   });
 
   it("turns the status listener off by an empty text", () => {
@@ -58,7 +106,8 @@ describe("a config that fits", () => {
   });
 
   it("prints no secret when it is printed", () => {
-    const config = parse(outletText.replace("@{env:INFLUXDB_TOKEN}", "open-sesame"));
+    const text = outletText.replace("@{env:INFLUXDB_TOKEN}", "open-sesame");
+    const config = parse(`${text}[enroll]\nticket = "open-sesame"\n`);
     expect(JSON.stringify(config)).not.toContain("open-sesame");
   });
 });
@@ -154,74 +203,5 @@ describe("findings", () => {
     expect(findingsOf(() => parse(inletText.replaceAll("[[", "[").replaceAll("]]", "]")))[0]).toContain(
       "[[inlets.influxdb]]",
     );
-  });
-});
-
-describe("what keys need of each other", () => {
-  it("refuses a config without a role", () => {
-    expect(findingsOf(() => parse("[agent]\n"))).toHaveLength(1);
-  });
-
-  it("refuses no config at all", () => {
-    expect(findingsOf(() => parseConfig([], {}))).toHaveLength(1);
-  });
-
-  it("needs connect for an inlet and listen for an outlet", () => {
-    const text = `${inletText}\n${outletText}`
-      .replaceAll("[channel]\n", "")
-      .replace(/^(connect|listen) .*$/gm, "");
-    const findings = findingsOf(() => parse(text));
-    expect(findings).toHaveLength(2);
-    expect(findings[0]).toContain('"connect"');
-    expect(findings[1]).toContain('"listen"');
-  });
-
-  it("needs an authorized peer", () => {
-    expect(findingsOf(() => parse(inletText.replace(/\["i.*"\]/, "[]")))).toHaveLength(1);
-  });
-
-  it.each(["permissions = []", ""])("needs a permission of an outlet (%j)", (line) => {
-    const text = outletText.replace(/\[\[outlets\.influxdb\.permissions\]\][\s\S]*/, line);
-    expect(findingsOf(() => parse(text))).toEqual([
-      expect.stringContaining("has no [[outlets.influxdb.permissions]]"),
-    ]);
-  });
-
-  it.each(["0.0.0.0:8086", "192.0.2.1:8086", "[::]:8086", "device.example.com:8086"])(
-    "F4 refuses an inlet on %s unless it says expose",
-    (address) => {
-      expect(findingsOf(() => parse(inlet(`listen = "${address}"`)))[0]).toContain("expose = true");
-      expect(parse(inlet(`listen = "${address}"\nexpose = true`)).inlets.influxdb).toHaveLength(1);
-    },
-  );
-
-  it.each([
-    "127.9.9.9:1",
-    "[::1]:1",
-    "[::ffff:127.0.0.1]:1",
-    "localhost:1",
-    "unix:///run/culvert/influxdb.sock",
-  ])("F4 accepts an inlet on %s", (address) => {
-    expect(parse(inlet(`listen = "${address}"`)).inlets.influxdb).toHaveLength(1);
-  });
-
-  it("refuses one address for two listeners", () => {
-    expect(findingsOf(() => parse(inlet('listen = "localhost:23345"')))[0]).toContain('"listen"');
-  });
-
-  it("lets several listeners take any free port", () => {
-    expect(parse(`${inlet('listen = "127.0.0.1:0"')}[agent]\nstatus_listen = "127.0.0.1:0"\n`)).toBeDefined();
-  });
-
-  it("refuses two outlets of one name", () => {
-    const second = outletText.replace(/^\[channel\][\s\S]*?\n\n/, "");
-    expect(findingsOf(() => parse(outletText + second))[0]).toContain('service "influxdb" is taken');
-  });
-
-  it("refuses TLS settings for a url without TLS", () => {
-    const text = outletText
-      .replace("https:", "http:")
-      .replace("organization", "insecure_skip_verify = true\norganization");
-    expect(findingsOf(() => parse(text))[0]).toContain('"insecure_skip_verify"');
   });
 });

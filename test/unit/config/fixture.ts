@@ -27,6 +27,14 @@ action = "write"
 bucket = "metrics"
 `;
 
+/** An authority with a node of its own. */
+export const authorityText = `[channel]
+listen = ["tcp://0.0.0.0:4433"]
+advertise = ["tcp://authority.example.com:4433"]
+
+[authority]
+`;
+
 export function parse(text: string, env: Environment = {}): Config {
   return parseConfig([{ file: "culvert.toml", text }], env);
 }

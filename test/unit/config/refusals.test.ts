@@ -1,6 +1,6 @@
 // biome-ignore-all lint/suspicious/noTemplateCurlyInString: `${NAME}` is the config's own syntax here
 import { describe, expect, it } from "vitest";
-import { findingsOf, inletText, outletText, parse } from "./fixture.ts";
+import { authorityText, findingsOf, inletText, outletText, parse } from "./fixture.ts";
 
 const inlet = (lines: string): string => `${inletText}${lines}\n`;
 
@@ -27,6 +27,12 @@ describe("values that do not fit", () => {
     'allow_hosts = "a"',
     "allow_hosts = [1]",
     "expose = 1",
+    'allow_outlet = ""',
+    "allow_outlet = true",
+    'allow_outlet = ["influxdb-outlet"]',
+    'allow_outlet = "@{env:POLICY}"',
+    'allow_outlet = "influxdb outlet"',
+    "allow_outlet = \"request.method == 'GET'\"",
   ])("%s", (line) => {
     expect(findingsOf(() => parse(inlet(line)))).toHaveLength(1);
   });
@@ -46,6 +52,67 @@ describe("values that do not fit", () => {
   ])("url %s", (url) => {
     const text = outletText.replace('"https://influxdb.example.com:8086"', JSON.stringify(url));
     expect(findingsOf(() => parse(text))).toHaveLength(1);
+  });
+
+  it.each([
+    ["subject.site = 'x'", "column 14"],
+    ["subject.site ==", "column"],
+    ["subjekt.site == 'x'", "column 1"],
+    ["request.metod == 'x'", "column"],
+    ["subject.site", "column 1"],
+    ["(".repeat(500), "column"],
+    ["x".repeat(2000), "characters"],
+  ])("T8 allow = %j, with its place", (policy, place) => {
+    const text = outletText.replace("organization", `allow = ${JSON.stringify(policy)}\norganization`);
+    const [finding] = findingsOf(() => parse(text));
+    expect(finding).toMatch(/^culvert.toml:6: \[\[outlets.influxdb\]\] key "allow" does not compile: /);
+    expect(finding).toContain(place);
+  });
+
+  it.each(["site-{{ site }", "site-{ site }", "{{}}", "{{ __proto__ }}", "{{ a.b }}", " ", ""])(
+    "T8 bucket = %j",
+    (bucket) => {
+      const [finding] = findingsOf(() => parse(outletText.replace('"metrics"', JSON.stringify(bucket))));
+      expect(finding).toContain('culvert.toml:12: [[outlets.influxdb.permissions]] key "bucket"');
+    },
+  );
+
+  it("a permission's policy over a request that is not there yet", () => {
+    const text = `${outletText}allow = "request.bucket == 'metrics'"\n`;
+    expect(findingsOf(() => parse(text))).toEqual([expect.stringContaining('key "allow" is asked before')]);
+  });
+
+  it.each([
+    'credential_expires_in = "59s"',
+    'credential_expires_in = "31d"',
+    'clones = "off"',
+    'clones = ""',
+  ])("authority: %s", (line) => {
+    expect(findingsOf(() => parse(`${authorityText}${line}\n`))).toHaveLength(1);
+  });
+
+  it.each([
+    'advertise = ["tcp://0.0.0.0:4433"]',
+    'advertise = ["tcp://outlet:0"]',
+    'advertise = "tcp://outlet:1"',
+  ])("%s", (line) => {
+    expect(findingsOf(() => parse(authorityText.replace(/advertise = .*/, line)))).toHaveLength(1);
+  });
+
+  it.each([
+    'ticket = ["x"]',
+    "ticket = 1",
+    'ticket = "@{ticket}"',
+    'ticket = "a\\nb"',
+    'ticket = "${UNSET}"',
+  ])("enroll: %s", (line) => {
+    expect(findingsOf(() => parse(`${inletText}[enroll]\n${line}\n`))).toHaveLength(1);
+  });
+
+  it("[[authority]] as if there could be many", () => {
+    expect(findingsOf(() => parse(`${outletText}[[authority]]\n`))).toEqual([
+      expect.stringContaining('"authority" must be one table with the header [authority]'),
+    ]);
   });
 
   it.each(["outlet:4433", "tcp://outlet", "tcp://outlet:0", "tcp://0.0.0.0:4433", "udp://outlet:4433"])(

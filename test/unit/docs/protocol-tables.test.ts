@@ -99,6 +99,7 @@ describe("PROTOCOL.md", () => {
       instance: new Uint8Array(16),
       credential: "c",
       pass: "p",
+      errand: true,
     };
     const bytes = encodeHello(hello);
     const tags: string[] = [];

@@ -1,0 +1,213 @@
+/** The tables of InfluxDB's inlets and outlets. */
+import { OUTLET_ATTRIBUTE } from "../identity/attributes.ts";
+import type { TableEntry } from "./schema-entry.ts";
+
+export const influxdbInlet = {
+  path: "inlets.influxdb",
+  many: true,
+  role: "inlet",
+  doc: "An address beside the client that takes InfluxDB requests without a token.",
+  keys: {
+    listen: {
+      type: "listen",
+      default: "127.0.0.1:8086",
+      doc: 'Where clients send to: "host:port" or "unix:///path". Beyond loopback only with expose = true.',
+    },
+    service: {
+      type: "name",
+      default: "influxdb",
+      doc: "Name of the outlet's service.",
+    },
+    authorized: {
+      type: "identifier",
+      list: true,
+      default: [],
+      example: ["<identifier of the outlet's node>"],
+      doc: "Identifiers of nodes that may be the outlet, whatever allow_outlet says: for use without an authority. `culvert identity show` prints a node's own.",
+    },
+    allow_outlet: {
+      type: "policy",
+      asks: "subject",
+      default: OUTLET_ATTRIBUTE,
+      doc: "Which members may be the outlet: a policy over their attributes.",
+    },
+    allow_hosts: {
+      type: "host",
+      list: true,
+      default: [],
+      example: ["influxdb.local:8086"],
+      doc: "More values of the Host header to accept. The listener's own address and loopback names always are.",
+    },
+    allow_origins: {
+      type: "origin",
+      list: true,
+      default: [],
+      example: ["http://localhost:3000"],
+      doc: "Origins of web pages that may send requests. Any other page is refused.",
+    },
+    expose: {
+      type: "boolean",
+      default: false,
+      doc: "Must be true to listen beyond loopback. Whoever reaches the address may then use the lease.",
+    },
+    timeout: {
+      type: "duration",
+      range: ["100ms", "1h"],
+      default: "4500ms",
+      doc: "A request without an answer by then is answered 503, which clients retry. Keep it below the client's own time-out (Telegraf: 5s); raise it for long queries.",
+    },
+    max_body: {
+      type: "size",
+      range: ["1KiB", "1GiB"],
+      default: "25MiB",
+      doc: "Largest request body. A larger one is answered 413, which makes Telegraf split the batch.",
+    },
+    replay_limit: {
+      type: "size",
+      range: ["0B", "64MiB"],
+      default: "1MiB",
+      doc: "Request bodies up to this size are kept for one resend when the lease or the channel is lost on the way. Larger ones are answered 503.",
+    },
+  },
+  tables: {},
+} as const satisfies TableEntry;
+
+const influxdbPermission = {
+  path: "outlets.influxdb.permissions",
+  many: true,
+  role: "outlet",
+  doc: "What a lease may do. One table for each right.",
+  keys: {
+    action: {
+      type: "enum",
+      values: ["read", "write"],
+      required: true,
+      example: "write",
+      doc: "The right.",
+    },
+    bucket: {
+      type: "template",
+      required: true,
+      example: "metrics",
+      doc: 'Name of the bucket; "site-{{ site }}" takes the member\'s attribute site. One that InfluxDB does not know is an error, never a right to every bucket.',
+    },
+    allow: {
+      type: "policy",
+      asks: "subject",
+      example: "subject.site == 'berlin'",
+      doc: "Which members get the right: a policy over their attributes. Without it, all that may use the service.",
+    },
+  },
+  tables: {},
+} as const satisfies TableEntry;
+
+export const influxdbOutlet = {
+  path: "outlets.influxdb",
+  many: true,
+  role: "outlet",
+  doc: "The InfluxDB that requests are handed to, and the leases that are made in it.",
+  keys: {
+    service: {
+      type: "name",
+      default: "influxdb",
+      doc: "Name that inlets ask for. Each outlet needs its own.",
+    },
+    url: {
+      type: "url",
+      required: true,
+      example: "https://influxdb.example.com:8086",
+      doc: "Address of InfluxDB: http or https, host and port alone.",
+    },
+    organization: {
+      type: "text",
+      required: true,
+      example: "example",
+      doc: "Name or id of the organization.",
+    },
+    token: {
+      type: "secret",
+      required: true,
+      example: "@{env:INFLUXDB_TOKEN}",
+      doc: "Token that may create and delete authorizations, and holds every right that is leased.",
+    },
+    authorized: {
+      type: "identifier",
+      list: true,
+      default: [],
+      example: ["<identifier of an inlet's node>"],
+      doc: "Identifiers of nodes that may use the service, whatever allow says: for use without an authority. `culvert identity show` prints a node's own.",
+    },
+    allow: {
+      type: "policy",
+      default: "influxdb-inlet",
+      doc: "Which members may use the service: a policy over their attributes and, if it asks for them, over each request's method, path and bucket.",
+    },
+    lease_expires_in: {
+      type: "duration",
+      range: ["1s", "365d"],
+      default: "300s",
+      doc: "Life of a lease. It is renewed at half of it, and revoked at its end.",
+    },
+    lease_placement: {
+      type: "enum",
+      values: ["inlet", "outlet"],
+      default: "inlet",
+      doc: '"inlet": the leased token goes to the inlet, which inserts it. "outlet": it never leaves the outlet.',
+    },
+    lease_strategy: {
+      type: "enum",
+      values: ["per-client"],
+      default: "per-client",
+      doc: "Each inlet's node has a lease of its own.",
+    },
+    routes: {
+      type: "enum",
+      values: ["leased", "all"],
+      default: "leased",
+      doc: '"leased" opens what the permissions are for and no more; "all" opens the rest of the API, but for what open_routes names.',
+    },
+    open_routes: {
+      type: "enum",
+      list: true,
+      values: ["delete", "authorizations"],
+      default: [],
+      example: ["delete"],
+      doc: "Routes that are open only by name: /api/v2/delete, which even a write-only token may use, and /api/v2/authorizations.",
+    },
+    timeout: {
+      type: "duration",
+      range: ["100ms", "1h"],
+      default: "30s",
+      doc: "How long InfluxDB may take to connect, and to begin its answer.",
+    },
+    max_body: {
+      type: "size",
+      range: ["1KiB", "1GiB"],
+      default: "25MiB",
+      doc: "Largest request body. A larger one is answered 413.",
+    },
+    max_connections: {
+      type: "integer",
+      range: [1, 4096],
+      default: 64,
+      doc: "Most connections to InfluxDB at once.",
+    },
+    tls_ca: {
+      type: "path",
+      example: "/etc/culvert/influxdb-ca.pem",
+      doc: "PEM file of the authorities to trust for InfluxDB's certificate, instead of the system's.",
+    },
+    tls_min_version: {
+      type: "enum",
+      values: ["1.2", "1.3"],
+      default: "1.2",
+      doc: "Oldest TLS version that is spoken with InfluxDB.",
+    },
+    insecure_skip_verify: {
+      type: "boolean",
+      default: false,
+      doc: "True takes any certificate for InfluxDB's: whoever is between can read the tokens. For trying out only.",
+    },
+  },
+  tables: { permissions: influxdbPermission },
+} as const satisfies TableEntry;
