@@ -20,9 +20,10 @@ import {
 } from "../crypto/provider.ts";
 import { type Identifier, identifierOf } from "./identifier.ts";
 import type { Identity } from "./identity.ts";
+import { type Lifetime, MAX_LIFETIME_MS, readLifetime, secondsOf } from "./lifetime.ts";
 
 export const ATTESTATION_BYTES = 141;
-export const MAX_ATTESTATION_LIFETIME_MS = 31 * 24 * 3600 * 1000;
+export const MAX_ATTESTATION_LIFETIME_MS = MAX_LIFETIME_MS;
 /** How far the clocks of two nodes may differ, either way. */
 export const CLOCK_SKEW_MS = 10 * 60 * 1000;
 
@@ -44,11 +45,12 @@ export interface AttestOptions {
 export function attestChannelKey(options: AttestOptions): Uint8Array {
   const bytes = new Uint8Array(ATTESTATION_BYTES);
   const view = new DataView(bytes.buffer);
+  const { issuedAt, seconds } = secondsOf(options.issuedAtMs, options.lifetimeMs);
   view.setUint8(0, VERSION);
   bytes.set(options.identity.publicKey, 1);
   bytes.set(options.channelKey, 33);
-  view.setBigUint64(65, BigInt(Math.max(0, Math.floor(options.issuedAtMs / 1000))));
-  view.setUint32(73, lifetimeSeconds(options.lifetimeMs));
+  view.setBigUint64(65, BigInt(issuedAt));
+  view.setUint32(73, seconds);
   bytes.set(options.identity.sign(signedMessage(bytes), options.provider), SIGNED_BYTES);
   return bytes;
 }
@@ -82,36 +84,17 @@ export function verifyAttestation({ provider, bytes, channelKey, nowMs }: Verify
   }
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
   const identityPublicKey = bytes.slice(1, 33) as IdentityPublicKey;
-  const issuedAtMs = Number(view.getBigUint64(65)) * 1000;
-  const lifetimeMs = view.getUint32(73) * 1000;
-  if (lifetimeMs === 0 || lifetimeMs > MAX_ATTESTATION_LIFETIME_MS || issuedAtMs > LAST_DATE_MS) {
-    throw new Fault("identity.malformed", "the peer's attestation has impossible dates");
-  }
+  const issuedAt = Number(view.getBigUint64(65));
+  const lifetime = readLifetime(issuedAt, issuedAt + view.getUint32(73));
+  if (!lifetime) throw new Fault("identity.malformed", "the peer's attestation has impossible dates");
   if (!provider.verify(identityPublicKey, signedMessage(bytes), bytes.subarray(SIGNED_BYTES))) {
     throw new Fault("identity.untrusted", "the signature of the peer's attestation is wrong");
   }
   if (!bytes.subarray(33, 65).every((byte, i) => byte === channelKey[i])) {
     throw new Fault("identity.untrusted", "the peer's attestation is for another channel key");
   }
-  const expiresAtMs = issuedAtMs + lifetimeMs;
-  if (nowMs !== undefined) refuseOutOfTime(issuedAtMs, expiresAtMs, nowMs);
-  return {
-    identifier: identifierOf(identityPublicKey, provider),
-    identityPublicKey,
-    issuedAtMs,
-    expiresAtMs,
-  };
-}
-
-/** The latest instant that a Date can hold, less any lifetime. */
-const LAST_DATE_MS = 8_640_000_000_000_000 - MAX_ATTESTATION_LIFETIME_MS;
-
-function lifetimeSeconds(lifetimeMs: number): number {
-  const seconds = Math.floor(lifetimeMs / 1000);
-  if (seconds < 1 || lifetimeMs > MAX_ATTESTATION_LIFETIME_MS) {
-    throw new Fault("internal.bug", `an attestation cannot last ${lifetimeMs} ms`);
-  }
-  return seconds;
+  if (nowMs !== undefined) refuseOutOfTime(lifetime, nowMs);
+  return { identifier: identifierOf(identityPublicKey, provider), identityPublicKey, ...lifetime };
 }
 
 function signedMessage(bytes: Uint8Array): Uint8Array {
@@ -121,7 +104,7 @@ function signedMessage(bytes: Uint8Array): Uint8Array {
   return message;
 }
 
-function refuseOutOfTime(issuedAtMs: number, expiresAtMs: number, nowMs: number): void {
+function refuseOutOfTime({ issuedAtMs, expiresAtMs }: Lifetime, nowMs: number): void {
   if (issuedAtMs > nowMs + CLOCK_SKEW_MS) {
     throw new Fault("identity.untrusted", "the peer's attestation is from the future: check both clocks");
   }

@@ -9,7 +9,7 @@ export type Attributes = Readonly<Record<string, string>>;
 
 export const MAX_ATTRIBUTES = 32;
 export const MAX_ATTRIBUTE_VALUE_BYTES = 256;
-/** Names and values together. */
+/** As JSON: a credential holds them in this form. */
 export const MAX_ATTRIBUTES_BYTES = 1_536;
 /** Who may use the attributes of this name decides who is an authority: only a node's own authority gives it. */
 export const AUTHORITY_ATTRIBUTE = "culvert-authority";
@@ -28,13 +28,12 @@ export function parseAttributes(value: unknown): Attributes {
   const entries = Object.entries(value);
   if (entries.length > MAX_ATTRIBUTES) throw invalid(`more than ${MAX_ATTRIBUTES} attributes`);
   const attributes = Object.create(null) as Record<string, string>;
-  let bytes = 0;
   for (const [name, text] of entries) {
     checkAttribute(name, text);
     attributes[name] = text as string;
-    bytes += encoder.encode(name + text).length;
   }
-  if (bytes > MAX_ATTRIBUTES_BYTES) throw invalid(`the attributes take over ${MAX_ATTRIBUTES_BYTES} bytes`);
+  if (bytesOf(JSON.stringify(attributes)) > MAX_ATTRIBUTES_BYTES)
+    throw invalid(`the attributes take over ${MAX_ATTRIBUTES_BYTES} bytes`);
   return Object.freeze(attributes);
 }
 
@@ -47,10 +46,15 @@ export function checkAttribute(name: string, value: unknown): void {
     );
   }
   if (typeof value !== "string") throw invalid(`attribute "${name}" must be a text`);
+  if (value.length > MAX_ATTRIBUTE_VALUE_BYTES || bytesOf(value) > MAX_ATTRIBUTE_VALUE_BYTES)
+    throw invalid(`attribute "${name}" is longer than ${MAX_ATTRIBUTE_VALUE_BYTES} bytes`);
   if (/[\u0000-\u001f\u007f-\u009f\u2028\u2029]/.test(value))
     throw invalid(`attribute "${name}" holds a control character`);
-  if (!value.isWellFormed() || encoder.encode(value).length > MAX_ATTRIBUTE_VALUE_BYTES)
-    throw invalid(`attribute "${name}" is longer than ${MAX_ATTRIBUTE_VALUE_BYTES} bytes`);
+  if (!value.isWellFormed()) throw invalid(`attribute "${name}" is no text in Unicode`);
+}
+
+function bytesOf(text: string): number {
+  return encoder.encode(text).length;
 }
 
 function invalid(what: string): Fault {
