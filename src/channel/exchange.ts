@@ -7,8 +7,15 @@ import { type Attributes, parseAttributes } from "../identity/attributes.ts";
 import { type MemberState, memberStates } from "../identity/roster.ts";
 import type { Action } from "../lease/permission.ts";
 import type { HeaderList } from "../policy/end-to-end-headers.ts";
-
-export const MAX_HEAD_BYTES = 48 * 1024;
+import {
+  MAX_HEAD_BYTES,
+  malformed,
+  readCount,
+  readHead,
+  readList,
+  readRecord,
+  readText,
+} from "./head-reader.ts";
 
 /** Inlet → outlet: one HTTP request of a client. The body follows as stream data. */
 export interface HttpRequestHead {
@@ -141,7 +148,6 @@ export type ReplyHead =
   | FaultReplyHead;
 
 const encoder = new TextEncoder();
-const decoder = new TextDecoder("utf-8", { fatal: true });
 
 /** @throws Fault `request.head-too-large` beyond MAX_HEAD_BYTES. */
 export function encodeHead(head: RequestHead | ReplyHead): Uint8Array {
@@ -157,33 +163,34 @@ export function encodeHead(head: RequestHead | ReplyHead): Uint8Array {
 
 /** @throws Fault `channel.protocol` for anything that is not exactly a request head. */
 export function decodeRequestHead(bytes: Uint8Array): RequestHead {
-  const head = parse(bytes);
+  const head = readHead(bytes);
   if (head.kind === "http") {
     return {
       kind: "http",
-      service: text(head.service),
-      method: text(head.method),
-      target: text(head.target),
+      service: readText(head.service),
+      method: readText(head.method),
+      target: readText(head.target),
       headers: headerList(head.headers),
-      ...(head.bodyBytes === undefined ? {} : { bodyBytes: count(head.bodyBytes) }),
+      ...(head.bodyBytes === undefined ? {} : { bodyBytes: readCount(head.bodyBytes) }),
     };
   }
   if (head.kind === "lease") {
     return {
       kind: "lease",
-      service: text(head.service),
-      ...(head.rejected === undefined ? {} : { rejected: text(head.rejected) }),
+      service: readText(head.service),
+      ...(head.rejected === undefined ? {} : { rejected: readText(head.rejected) }),
     };
   }
-  if (head.kind === "enroll") return { kind: "enroll", pass: text(head.pass), proof: text(head.proof) };
+  if (head.kind === "enroll")
+    return { kind: "enroll", pass: readText(head.pass), proof: readText(head.proof) };
   if (head.kind === "renew") return { kind: "renew" };
   if (head.kind === "roster") {
     return {
       kind: "roster",
-      since: count(head.since),
-      services: list(head.services, text),
-      addresses: list(head.addresses, text),
-      sightings: list(head.sightings, sighting),
+      since: readCount(head.since),
+      services: readList(head.services, readText),
+      addresses: readList(head.addresses, readText),
+      sightings: readList(head.sightings, sighting),
     };
   }
   throw malformed("kind");
@@ -191,9 +198,9 @@ export function decodeRequestHead(bytes: Uint8Array): RequestHead {
 
 /** @throws Fault `channel.protocol` for anything that is not exactly a reply head. */
 export function decodeReplyHead(bytes: Uint8Array): ReplyHead {
-  const head = parse(bytes);
+  const head = readHead(bytes);
   if (head.kind === "http") {
-    const status = count(head.status);
+    const status = readCount(head.status);
     if (status < 200 || status > 599) throw malformed("status");
     return {
       kind: "http",
@@ -205,29 +212,29 @@ export function decodeReplyHead(bytes: Uint8Array): ReplyHead {
   if (head.kind === "lease") {
     return {
       kind: "lease",
-      leaseId: text(head.leaseId),
-      ...(head.token === undefined ? {} : { token: text(head.token) }),
-      expiresInMs: count(head.expiresInMs),
-      renewInMs: count(head.renewInMs),
+      leaseId: readText(head.leaseId),
+      ...(head.token === undefined ? {} : { token: readText(head.token) }),
+      expiresInMs: readCount(head.expiresInMs),
+      renewInMs: readCount(head.renewInMs),
       routes: routes(head.routes),
     };
   }
   if (head.kind === "credential") {
     return {
       kind: "credential",
-      credential: text(head.credential),
-      expiresInMs: count(head.expiresInMs),
-      renewInMs: count(head.renewInMs),
-      authorityAddresses: list(head.authorityAddresses, text),
-      outletAddresses: list(head.outletAddresses, text),
+      credential: readText(head.credential),
+      expiresInMs: readCount(head.expiresInMs),
+      renewInMs: readCount(head.renewInMs),
+      authorityAddresses: readList(head.authorityAddresses, readText),
+      outletAddresses: readList(head.outletAddresses, readText),
     };
   }
   if (head.kind === "roster") {
     return {
       kind: "roster",
-      revision: count(head.revision),
+      revision: readCount(head.revision),
       more: head.more === true,
-      members: list(head.members, rosterLine),
+      members: readList(head.members, rosterLine),
     };
   }
   if (head.kind === "fault") {
@@ -235,67 +242,31 @@ export function decodeReplyHead(bytes: Uint8Array): ReplyHead {
     return {
       kind: "fault",
       code: code ?? "internal.bug",
-      ...(head.retryAfterMs === undefined ? {} : { retryAfterMs: count(head.retryAfterMs) }),
+      ...(head.retryAfterMs === undefined ? {} : { retryAfterMs: readCount(head.retryAfterMs) }),
     };
   }
   throw malformed("kind");
 }
 
-function parse(bytes: Uint8Array): Record<string, unknown> {
-  if (bytes.length > MAX_HEAD_BYTES) throw malformed("length");
-  try {
-    const value: unknown = JSON.parse(decoder.decode(bytes));
-    if (typeof value === "object" && value !== null && !Array.isArray(value))
-      return value as Record<string, unknown>;
-  } catch (cause) {
-    throw new Fault("channel.protocol", "a stream head is not JSON", { cause });
-  }
-  throw malformed("form");
-}
-
-function malformed(what: string): Fault {
-  return new Fault("channel.protocol", `a stream head is malformed: ${what}`);
-}
-
-function text(value: unknown): string {
-  if (typeof value !== "string") throw malformed("text");
-  return value;
-}
-
-function count(value: unknown): number {
-  if (typeof value !== "number" || !Number.isSafeInteger(value) || value < 0) throw malformed("number");
-  return value;
-}
-
-function list<T>(value: unknown, item: (value: unknown) => T): T[] {
-  if (!Array.isArray(value)) throw malformed("list");
-  return value.map(item);
-}
-
-function record(value: unknown): Record<string, unknown> {
-  if (typeof value !== "object" || value === null || Array.isArray(value)) throw malformed("form");
-  return value as Record<string, unknown>;
-}
-
 function sighting(value: unknown): Sighting {
-  const { identifier, remote, software, clockSkewMs, agoMs, clone } = record(value);
+  const { identifier, remote, software, clockSkewMs, agoMs, clone } = readRecord(value);
   if (typeof clockSkewMs !== "number" || !Number.isFinite(clockSkewMs)) throw malformed("number");
   const evidence = cloneEvidences.find((known) => known === clone);
   return {
-    identifier: text(identifier),
-    remote: text(remote),
-    software: text(software),
+    identifier: readText(identifier),
+    remote: readText(remote),
+    software: readText(software),
     clockSkewMs,
-    agoMs: count(agoMs),
+    agoMs: readCount(agoMs),
     ...(evidence && { clone: evidence }),
   };
 }
 
 function rosterLine(value: unknown): RosterLine {
-  const { identifier, state, attributes } = record(value);
+  const { identifier, state, attributes } = readRecord(value);
   const known = memberStates.find((name) => name === state);
   if (!known) throw malformed("state");
-  return { identifier: text(identifier), state: known, attributes: checkedAttributes(attributes) };
+  return { identifier: readText(identifier), state: known, attributes: checkedAttributes(attributes) };
 }
 
 /** @throws Fault `channel.protocol` */
@@ -311,8 +282,8 @@ function headerList(value: unknown): HeaderList {
   if (!Array.isArray(value)) throw malformed("headers");
   for (const pair of value) {
     if (!Array.isArray(pair) || pair.length !== 2) throw malformed("headers");
-    text(pair[0]);
-    text(pair[1]);
+    readText(pair[0]);
+    readText(pair[1]);
   }
   return value as unknown as HeaderList;
 }

@@ -3,7 +3,6 @@
  * that goes past a limit. It speaks plaintext frames; Session seals them.
  */
 import { Fault } from "../base/fault.ts";
-import { MAX_HEAD_BYTES } from "./exchange.ts";
 import {
   type CloseReason,
   closeCodes,
@@ -15,6 +14,7 @@ import {
   uint16,
   uint32,
 } from "./frame.ts";
+import { MAX_HEAD_BYTES } from "./head-reader.ts";
 import { type ChannelLimits, YOUNG_STREAM_MS } from "./limits.ts";
 import { MuxStream, type StreamOwner } from "./mux-stream.ts";
 import { NuisanceBudget } from "./nuisance-budget.ts";

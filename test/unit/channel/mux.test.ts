@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
-import { MAX_HEAD_BYTES } from "../../../src/channel/exchange.ts";
 import { closeCodes, END, frameTypes, uint16, uint32 } from "../../../src/channel/frame.ts";
+import { MAX_HEAD_BYTES } from "../../../src/channel/head-reader.ts";
 import { defaultLimits } from "../../../src/channel/limits.ts";
 import { resetCodes } from "../../../src/channel/stream.ts";
 import { RogueInitiator } from "../../harness/rogue-peer.ts";

@@ -1,7 +1,7 @@
 import { readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
-import { MAX_HEAD_BYTES } from "../../../src/channel/exchange.ts";
 import { closeCodes, END, FRAME_HEADER_BYTES, frameTypes } from "../../../src/channel/frame.ts";
+import { MAX_HEAD_BYTES } from "../../../src/channel/head-reader.ts";
 import {
   decodeHello,
   encodeHello,
