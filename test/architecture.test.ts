@@ -25,14 +25,18 @@ const rooms: Readonly<Record<string, Room>> = {
   },
   identity: { core: true, rooms: ["base", "crypto"], modules: { "*": ["@noble/hashes"] } },
   lease: { core: true, rooms: ["base", "crypto"] },
-  policy: { core: true, rooms: ["base", "lease"] },
+  policy: {
+    core: true,
+    rooms: ["base", "identity", "lease"],
+    modules: { "*": ["@marcbachmann/cel-js"] },
+  },
   channel: { core: true, rooms: ["base", "crypto", "identity", "lease", "policy"] },
   config: {
     core: true,
-    rooms: ["base", "identity"],
+    rooms: ["base", "identity", "policy"],
     modules: { "*": ["toml"], "secret-file.ts": ["node:fs/promises"] },
   },
-  transport: { rooms: ["base", "channel"], modules: { "wire-node.ts": ["node:net"] } },
+  transport: { rooms: ["base", "identity", "channel"], modules: { "wire-node.ts": ["node:net"] } },
   proxy: {
     rooms: ["base", "lease", "policy", "channel"],
     modules: {
@@ -46,15 +50,22 @@ const rooms: Readonly<Record<string, Room>> = {
     rooms: ["base", "crypto", "identity", "lease", "policy", "channel"],
     modules: { "influxdb-api.ts": ["zod"], "upstream.ts": ["undici"], "upstream-fault.ts": ["undici"] },
   },
+  membership: { rooms: ["base", "crypto", "identity", "policy", "channel", "transport"] },
+  authority: {
+    rooms: ["base", "crypto", "identity", "lease", "channel"],
+    modules: { "*": ["node:fs"], "sqlite-file.ts": ["node:fs", "node:sqlite"], "authority-store.ts": ["node:sqlite"] },
+  },
   "stand-in": { rooms: ["base"], modules: { "*": ["hono"] } },
   cli: {
     rooms: [
       ...["base", "crypto", "identity", "lease", "policy", "channel"],
-      ...["config", "transport", "proxy", "outlet", "stand-in"],
+      ...["config", "transport", "proxy", "outlet", "membership", "authority", "stand-in"],
     ],
     modules: {
       "*": ["node:fs", "node:fs/promises", "node:http", "node:net", "node:os", "node:path", "node:util"],
       "metrics.ts": ["prom-client"],
+      "admin-server.ts": ["hono"],
+      "admin-authority.ts": ["hono", "zod"],
       "certificate-file.ts": ["node:crypto"],
       "demo/demo-influxdb.ts": ["node:crypto", "@hono/node-server"],
     },

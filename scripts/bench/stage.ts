@@ -22,6 +22,8 @@ export interface StartOptions {
   readonly name: string;
   readonly command: readonly string[];
   readonly env?: Readonly<Record<string, string>>;
+  /** Takes what the process says by `process.send`; only then can it be told something, too. */
+  readonly onMessage?: (message: unknown) => void;
 }
 
 export class Stage {
@@ -43,6 +45,7 @@ export class Stage {
 
   start(options: StartOptions): Started {
     if (this.#closed) throw new Error("the run is over");
+    const { onMessage } = options;
     const logPath = join(this.folder, `${options.name}.log`);
     const log = openSync(logPath, "a", 0o600);
     const child = Bun.spawn([...options.command], {
@@ -52,10 +55,15 @@ export class Stage {
       stdin: "ignore",
       stdout: log,
       stderr: log,
+      ...(onMessage && { ipc: onMessage, serialization: "json" as const }),
     });
     closeSync(log);
     this.#running.set(child.pid, child);
     return { name: options.name, pid: child.pid, logPath };
+  }
+
+  tell(started: Started, message: unknown): void {
+    this.#running.get(started.pid)?.send(message);
   }
 
   /** Resolves when the process has ended by itself. */
@@ -74,6 +82,14 @@ export class Stage {
     const timer = setTimeout(() => killAll(tree), STOP_DEADLINE_MS);
     await child.exited;
     clearTimeout(timer);
+    this.#running.delete(pid);
+  }
+
+  /** Ends the process as a crash or a power cut would. */
+  async crash(pid: number): Promise<void> {
+    const child = this.#running.get(pid);
+    child?.kill("SIGKILL");
+    await child?.exited;
     this.#running.delete(pid);
   }
 

@@ -9,6 +9,17 @@ export interface OptionEntry {
   readonly doc: string;
 }
 
+/** What stands without a `--name`: `member revoke ID`. */
+export interface PositionalEntry {
+  /** As the help shows it: `ID`. */
+  readonly name: string;
+  readonly doc: string;
+  /** It and all after it may be left out. */
+  readonly optional?: true;
+  /** The last one: takes all that are left. */
+  readonly rest?: true;
+}
+
 export interface Terminal {
   /** Results: what a script may read. */
   readonly out: (text: string) => void;
@@ -19,6 +30,8 @@ export interface Terminal {
 
 export interface Invocation {
   readonly options: Readonly<Record<string, string | boolean | readonly (string | boolean)[] | undefined>>;
+  /** As many as the command's `positionals` say. */
+  readonly positionals: readonly string[];
   readonly env: Readonly<Record<string, string | undefined>>;
   readonly terminal: Terminal;
   readonly roles: Roles;
@@ -30,6 +43,7 @@ export interface Command {
   /** As typed: `config sample`. */
   readonly name: string;
   readonly summary: string;
+  readonly positionals?: readonly PositionalEntry[];
   readonly options: Readonly<Record<string, OptionEntry>>;
   /** @returns the exit code: 0 ok, 1 failure. Faults become 1 (or 2 for `usage.invalid`) and one clear line. */
   run(invocation: Invocation): Promise<number>;

@@ -1,11 +1,13 @@
 /** The minimal edge build: the inlet alone, with no code of any other role in it. */
 import { configCheck, configSample } from "./commands/config.ts";
+import { enroll } from "./commands/enroll.ts";
 import { identityShow } from "./commands/identity.ts";
 import { run } from "./commands/run.ts";
+import { status } from "./commands/status.ts";
 import { versionCommand } from "./commands/version.ts";
 import { main } from "./entry.ts";
 import { startInletRole } from "./inlet-role.ts";
 
-await main("culvert-inlet", [run, configSample, configCheck, identityShow, versionCommand], {
+await main("culvert-inlet", [run, configSample, configCheck, enroll, status, identityShow, versionCommand], {
   inlet: startInletRole,
 });

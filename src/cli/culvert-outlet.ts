@@ -1,13 +1,36 @@
 /** The build beside InfluxDB: the outlet without the inlet. */
+import { authorityRoutes } from "./admin-authority.ts";
+import { openAuthority } from "./authority-part.ts";
+import { authorityBackup } from "./commands/authority.ts";
 import { configCheck, configSample } from "./commands/config.ts";
+import { enroll } from "./commands/enroll.ts";
 import { identityShow } from "./commands/identity.ts";
+import { memberCommands } from "./commands/member.ts";
 import { run } from "./commands/run.ts";
+import { status } from "./commands/status.ts";
+import { ticketCommands } from "./commands/ticket.ts";
 import { versionCommand } from "./commands/version.ts";
 import { main } from "./entry.ts";
 import { checkOutlets } from "./outlet-check.ts";
 import { startOutletRole } from "./outlet-role.ts";
 
-await main("culvert-outlet", [run, configSample, configCheck, identityShow, versionCommand], {
-  outlet: startOutletRole,
-  check: checkOutlets,
-});
+await main(
+  "culvert-outlet",
+  [
+    run,
+    configSample,
+    configCheck,
+    ...ticketCommands,
+    enroll,
+    ...memberCommands,
+    authorityBackup,
+    status,
+    identityShow,
+    versionCommand,
+  ],
+  {
+    outlet: startOutletRole,
+    authority: { open: openAuthority, routes: authorityRoutes },
+    check: checkOutlets,
+  },
+);

@@ -1,16 +1,40 @@
 /** Every role in one binary. */
+import { authorityRoutes } from "./admin-authority.ts";
+import { openAuthority } from "./authority-part.ts";
+import { authorityBackup } from "./commands/authority.ts";
 import { configCheck, configSample } from "./commands/config.ts";
 import { demo } from "./commands/demo.ts";
+import { enroll } from "./commands/enroll.ts";
 import { identityShow } from "./commands/identity.ts";
+import { memberCommands } from "./commands/member.ts";
 import { run } from "./commands/run.ts";
+import { status } from "./commands/status.ts";
+import { ticketCommands } from "./commands/ticket.ts";
 import { versionCommand } from "./commands/version.ts";
 import { main } from "./entry.ts";
 import { startInletRole } from "./inlet-role.ts";
 import { checkOutlets } from "./outlet-check.ts";
 import { startOutletRole } from "./outlet-role.ts";
 
-await main("culvert", [run, demo, configSample, configCheck, identityShow, versionCommand], {
-  inlet: startInletRole,
-  outlet: startOutletRole,
-  check: checkOutlets,
-});
+await main(
+  "culvert",
+  [
+    run,
+    demo,
+    configSample,
+    configCheck,
+    ...ticketCommands,
+    enroll,
+    ...memberCommands,
+    authorityBackup,
+    status,
+    identityShow,
+    versionCommand,
+  ],
+  {
+    inlet: startInletRole,
+    outlet: startOutletRole,
+    authority: { open: openAuthority, routes: authorityRoutes },
+    check: checkOutlets,
+  },
+);

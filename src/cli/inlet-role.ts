@@ -1,10 +1,10 @@
 /** The inlet of a node: one dialler, and a listener with its lease for each `[[inlets.influxdb]]`. */
 import { systemClock } from "../base/clock.ts";
 import { Fault } from "../base/fault.ts";
+import type { Introduction } from "../channel/handshake.ts";
 import { defaultLimits } from "../channel/limits.ts";
 import type { StreamOpener } from "../channel/stream.ts";
 import type { InfluxdbInletConfig } from "../config/config.ts";
-import { parseIdentifier } from "../identity/identifier.ts";
 import { LeaseHolder } from "../lease/lease-holder.ts";
 import { createInletApp, type InletApp } from "../proxy/inlet-app.ts";
 import { InletCounts } from "../proxy/inlet-counts.ts";
@@ -16,6 +16,7 @@ import { startListener } from "../proxy/listener-runtime.ts";
 import { Dialer } from "../transport/dialer.ts";
 import type { Metric } from "./metrics.ts";
 import type { NodeContext, Role } from "./node-context.ts";
+import type { Standing } from "./standing.ts";
 
 interface Inlet {
   readonly config: InfluxdbInletConfig;
@@ -27,10 +28,12 @@ interface Inlet {
 
 export async function startInletRole(context: NodeContext): Promise<Role> {
   const { config, log, party } = context;
-  const welcome = new Set(config.inlets.influxdb.flatMap(({ authorized }) => authorized));
+  const { standing } = context;
   const inlets: Inlet[] = [];
+  const judges = config.inlets.influxdb.map((inlet) => outletJudge(inlet, standing));
   const dialer = new Dialer({
-    addresses: config.channel.connect,
+    addresses: () =>
+      config.channel.connect.length > 0 ? config.channel.connect : standing.outletAddresses(),
     wires: context.wires,
     ticker: context.ticker,
     session: {
@@ -38,12 +41,18 @@ export async function startInletRole(context: NodeContext): Promise<Role> {
       limits: defaultLimits,
       suite: context.suite,
       keepaliveMs: config.channel.keepaliveMs,
-      authorize: (peer) => welcome.has(peer.identifier),
+      authorize(peer) {
+        const refusals = judges.map((refusal) => refusal(peer));
+        return refusals.includes(undefined) ? undefined : refusals[0];
+      },
     },
     maxAgeMs: config.channel.maxAgeMs,
     log,
     onUp: () => {
       for (const { leases } of inlets) leases.connected();
+    },
+    onFailed(fault) {
+      if (fault.code === "handshake.unauthorized") standing.refused();
     },
   });
   try {
@@ -52,6 +61,7 @@ export async function startInletRole(context: NodeContext): Promise<Role> {
     await Promise.all(inlets.map(({ listener }) => listener.stop(0)));
     throw thrown;
   }
+  standing.onChange(() => dialer.redial());
   dialer.start();
 
   return {
@@ -60,7 +70,9 @@ export async function startInletRole(context: NodeContext): Promise<Role> {
     readiness() {
       const reasons: string[] = [];
       const { lastFault } = dialer.status();
-      if (!dialer.up)
+      const trouble = standing.trouble();
+      if (trouble) reasons.push(trouble.message);
+      else if (!dialer.up)
         reasons.push(`no channel to the outlet${lastFault ? `: ${lastFault.message}` : " yet"}`);
       for (const {
         leases,
@@ -96,7 +108,7 @@ export async function startInletRole(context: NodeContext): Promise<Role> {
 
 async function openInlet(config: InfluxdbInletConfig, dialer: Dialer, context: NodeContext): Promise<Inlet> {
   const log = context.log.with({ service: config.service });
-  const uplink = pinned(dialer, new Set(config.authorized.map((text) => parseIdentifier(text))));
+  const uplink = judged(dialer, outletJudge(config, context.standing), context.standing);
   const holder = new LeaseHolder(Math.random);
   const leases = new LeaseClient({ service: config.service, uplink, holder, clock: systemClock, log });
   const counts = new InletCounts();
@@ -127,16 +139,42 @@ async function openInlet(config: InfluxdbInletConfig, dialer: Dialer, context: N
   return { config, app, leases, counts, listener };
 }
 
-/** One channel serves all inlets of a node; each still talks only to the outlets that it names. */
-function pinned(dialer: Dialer, authorized: ReadonlySet<string>): Uplink {
-  const isWelcome = (): boolean => dialer.peer !== undefined && authorized.has(dialer.peer.identifier);
-  const openStream: StreamOpener["openStream"] = (head, handler, first) => {
-    if (dialer.up && !isWelcome()) {
-      throw new Fault("handshake.unauthorized", "the outlet on the channel is not authorized for this inlet");
+/** Why a peer may not be this inlet's outlet; undefined where it may. */
+type OutletJudge = (peer: Introduction) => Fault | undefined;
+
+function outletJudge({ authorized, allowOutlet }: InfluxdbInletConfig, { trust }: Standing): OutletJudge {
+  const pinned = new Set<string>(authorized);
+  return (peer) => {
+    const { identifier } = peer;
+    if (pinned.has(identifier)) return undefined;
+    try {
+      const { attributes } = trust.outletCredentialOf(peer);
+      if (allowOutlet.mayAllow({ identifier, attributes, isMember: true })) return undefined;
+    } catch (thrown) {
+      return Fault.from(thrown);
     }
+    return new Fault(
+      "handshake.unauthorized",
+      `${identifier} may not be our outlet: its attributes do not satisfy allow_outlet = "${allowOutlet.text}"`,
+    );
+  };
+}
+
+/** One channel serves all inlets of a node; each still talks only to the outlets that it may have. */
+function judged(dialer: Dialer, judge: OutletJudge, standing: Standing): Uplink {
+  let known: { peer: Introduction; refusal: Fault | undefined } | undefined;
+  const refusal = (): Fault | undefined => {
+    const { peer } = dialer;
+    if (!peer) return undefined;
+    if (known?.peer !== peer) known = { peer, refusal: judge(peer) };
+    return known.refusal;
+  };
+  const openStream: StreamOpener["openStream"] = (head, handler, first) => {
+    const fault = dialer.up ? refusal() : standing.trouble();
+    if (fault) throw fault;
     return dialer.openStream(head, handler, first);
   };
-  return { openStream, isUp: () => dialer.up && isWelcome() };
+  return { openStream, isUp: () => dialer.up && refusal() === undefined };
 }
 
 function inletMetrics(dialer: Dialer, inlets: readonly Inlet[]): Metric[] {

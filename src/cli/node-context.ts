@@ -8,10 +8,13 @@ import type { Log } from "../base/log.ts";
 import type { LocalParty } from "../channel/local-party.ts";
 import type { Config } from "../config/config.ts";
 import type { CipherSuite, CryptoProvider } from "../crypto/provider.ts";
+import type { Identifier } from "../identity/identifier.ts";
 import type { Identity } from "../identity/identity.ts";
 import type { Ticker } from "../transport/ticker.ts";
 import type { WireProvider } from "../transport/wire.ts";
+import type { AuthorityPart } from "./authority-part.ts";
 import type { Metric } from "./metrics.ts";
+import type { Standing } from "./standing.ts";
 
 export interface NodeContext {
   readonly config: Config;
@@ -22,6 +25,10 @@ export interface NodeContext {
   readonly suite: CipherSuite;
   readonly wires: WireProvider;
   readonly ticker: Ticker;
+  /** What this node is to its authority. */
+  readonly standing: Standing;
+  /** Where the config has `[authority]`. */
+  readonly authority: AuthorityPart | undefined;
   readonly log: Log;
   readonly env: Readonly<Record<string, string | undefined>>;
 }
@@ -41,6 +48,9 @@ export interface Role {
   /** Its part of `/status`: plain data with no secret in it. */
   status(): Record<string, unknown>;
   metrics(): Metric[];
+  /** The leases and the channels of one member, where this role has any: plain data with no secret in it. */
+  leasesOf?(member: Identifier): readonly unknown[];
+  channelsOf?(member: Identifier): readonly unknown[];
   /** Finishes what is under way and ends, at the latest after `graceMs`. */
   stop(graceMs: number): Promise<void>;
 }

@@ -1,16 +1,20 @@
-/** A running culvert node: its roles, its status page, and their orderly end. */
+/** A running culvert node: its standing, its roles, its status page and admin socket, and their orderly end. */
 import { Fault } from "../base/fault.ts";
 import type { Log } from "../base/log.ts";
 import { LocalParty } from "../channel/local-party.ts";
-import type { Config } from "../config/config.ts";
+import type { AuthorityConfig, Config } from "../config/config.ts";
 import { chooseProvider } from "../crypto/choose-provider.ts";
 import type { CipherSuite } from "../crypto/provider.ts";
 import type { InletListener } from "../proxy/listener.ts";
 import { Ticker } from "../transport/ticker.ts";
 import { runtimeWires } from "../transport/wire-runtime.ts";
+import type { AdminAuthority } from "./admin-authority.ts";
+import { type ServeAdminOptions, serveAdmin } from "./admin-server.ts";
+import type { AuthorityPart, AuthorityPartOptions } from "./authority-part.ts";
 import { loadOrCreateIdentity } from "./identity-store.ts";
 import { exposition, processMetrics } from "./metrics.ts";
 import type { NodeContext, Role, StartRole } from "./node-context.ts";
+import { type Standing, startStanding } from "./standing.ts";
 import { serveStatus } from "./status-server.ts";
 import { runtime, version } from "./version.ts";
 
@@ -18,6 +22,10 @@ import { runtime, version } from "./version.ts";
 export interface Roles {
   readonly inlet?: StartRole;
   readonly outlet?: StartRole;
+  readonly authority?: {
+    readonly open: (options: AuthorityPartOptions) => Promise<AuthorityPart>;
+    readonly routes: NonNullable<ServeAdminOptions["authorityRoutes"]>;
+  };
   /** `config check` beyond the files: a line for each thing that is not right. */
   readonly check?: (config: Config, env: NodeOptions["env"]) => Promise<string[]>;
 }
@@ -26,6 +34,8 @@ export interface RunningNode {
   readonly identifier: string;
   /** One line for each thing that listens. */
   readonly listeners: readonly string[];
+  /** Where the node has one. */
+  readonly authority: AuthorityPart["authority"] | undefined;
   readiness(): { readonly ready: boolean; readonly reasons: readonly string[] };
   status(): Record<string, unknown>;
   stop(graceMs: number): Promise<void>;
@@ -42,26 +52,26 @@ export interface NodeOptions {
 export async function startNode({ config, roles, log, env }: NodeOptions): Promise<RunningNode> {
   const wanted = wantedRoles(config, roles);
   const suite = config.channel.cipher === "aes-gcm" ? "AESGCM" : "ChaChaPoly";
-  // The inlet speaks the suite of its config; an outlet has to speak the one that an inlet comes with.
+  // The inlet speaks the suite of its config; who is dialled has to speak the one that an inlet comes with.
   const suites: readonly CipherSuite[] =
-    config.outlets.influxdb.length > 0 ? ["AESGCM", "ChaChaPoly"] : [suite];
+    config.outlets.influxdb.length > 0 || config.authority ? ["AESGCM", "ChaChaPoly"] : [suite];
   const crypto = await chooseProvider(config.channel.crypto, suites);
   const identity = await loadOrCreateIdentity(config.agent.stateDir, crypto);
-  const party = new LocalParty({ provider: crypto, identity, software: `culvert/${version}` });
   const wires = await runtimeWires();
-  const context: NodeContext = {
-    config,
+  const ticker = new Ticker();
+  const party: LocalParty = new LocalParty({
+    provider: crypto,
     identity,
-    party,
-    crypto,
-    suite,
-    wires,
-    ticker: new Ticker(),
-    log,
-    env,
-  };
+    software: `culvert/${version}`,
+    statements: () => {
+      const credential = standing?.credential();
+      return credential === undefined ? {} : { credential };
+    },
+  });
   const running: Role[] = [];
-  let statusServer: InletListener | undefined;
+  const servers: InletListener[] = [];
+  let standing: Standing | undefined;
+  let authority: AuthorityPart | undefined;
 
   const readiness = () => {
     const reasons = running.flatMap((role) => role.readiness().reasons);
@@ -74,18 +84,45 @@ export async function startNode({ config, roles, log, env }: NodeOptions): Promi
     crypto: crypto.name,
     uptimeSeconds: Math.round(process.uptime()),
     ...readiness(),
+    enrollment: standing?.status(),
+    authority: authority?.status(),
     roles: Object.fromEntries(running.map((role) => [role.name, role.status()])),
   });
   const stop = async (graceMs: number) => {
     await Promise.all(running.map((role) => role.stop(graceMs)));
-    await statusServer?.stop(0);
+    standing?.stop();
+    await Promise.all(servers.map((server) => server.stop(0)));
+    authority?.close();
   };
+  const metrics = () =>
+    exposition([
+      ...processMetrics(),
+      ...(authority?.metrics() ?? []),
+      ...running.flatMap((role) => role.metrics()),
+    ]);
 
   try {
-    if (config.agent.statusListen) {
-      const metrics = () => exposition([...processMetrics(), ...running.flatMap((role) => role.metrics())]);
-      statusServer = await serveStatus(config.agent.statusListen, { readiness, status, metrics }, log);
-    }
+    if (hasAuthority(config))
+      authority = await roles.authority!.open({ config, identity, provider: crypto, log });
+    // Early: it keeps a second process off this state directory.
+    servers.push(
+      await serveAdmin({
+        stateDir: config.agent.stateDir,
+        source: { status, ...(authority && { authority: forOperators(authority, running) }) },
+        ...(roles.authority && { authorityRoutes: roles.authority.routes }),
+        log,
+      }),
+    );
+    standing =
+      authority?.standing ??
+      (await startStanding({ config, party, provider: crypto, suite, wires, ticker, log, env }));
+    const context: NodeContext = {
+      ...{ config, identity, party, crypto, suite, wires, ticker, standing, authority },
+      log,
+      env,
+    };
+    if (config.agent.statusListen)
+      servers.push(await serveStatus(config.agent.statusListen, { readiness, status, metrics }, log));
     // The outlet first: where both are in one process, the inlet finds it.
     for (const start of wanted) running.push(await start(context));
   } catch (thrown) {
@@ -93,21 +130,43 @@ export async function startNode({ config, roles, log, env }: NodeOptions): Promi
     throw thrown;
   }
   const listeners = running.flatMap((role) => role.listeners);
-  if (statusServer) listeners.push(`status ${statusServer.address}`);
-  return { identifier: identity.identifier, listeners, readiness, status, stop };
+  if (config.agent.statusListen) listeners.push(`status ${servers.at(-1)!.address}`);
+  return {
+    identifier: identity.identifier,
+    listeners,
+    authority: authority?.authority,
+    readiness,
+    status,
+    stop,
+  };
+}
+
+function forOperators({ authority }: AuthorityPart, roles: readonly Role[]): AdminAuthority {
+  return {
+    authority,
+    leasesOf: (member) => roles.flatMap((role) => role.leasesOf?.(member) ?? []),
+    liveOf: (member) => roles.flatMap((role) => role.channelsOf?.(member) ?? []),
+  };
+}
+
+function hasAuthority(config: Config): config is Config & { readonly authority: AuthorityConfig } {
+  return config.authority !== undefined;
 }
 
 /** @throws Fault `config.invalid` for a role that this build does not have. */
 export function wantedRoles(config: Config, roles: Roles): StartRole[] {
   const wanted: StartRole[] = [];
-  if (config.outlets.influxdb.length > 0) wanted.push(roles.outlet ?? missing("outlet"));
-  if (config.inlets.influxdb.length > 0) wanted.push(roles.inlet ?? missing("inlet"));
+  if (config.authority && !roles.authority) missing("[authority]", "authority");
+  if (config.outlets.influxdb.length > 0)
+    wanted.push(roles.outlet ?? missing("[[outlets.influxdb]]", "outlet"));
+  else if (config.authority) wanted.push(roles.outlet ?? missing("[authority]", "authority"));
+  if (config.inlets.influxdb.length > 0) wanted.push(roles.inlet ?? missing("[[inlets.influxdb]]", "inlet"));
   return wanted;
 }
 
-function missing(role: "inlet" | "outlet"): never {
+function missing(header: string, role: "inlet" | "outlet" | "authority"): never {
   throw new Fault(
     "config.invalid",
-    `the config has [[${role}s.influxdb]], but this build of culvert has no ${role}; use the full "culvert"`,
+    `the config has ${header}, but this build of culvert has no ${role}; use the full "culvert"`,
   );
 }

@@ -1,9 +1,10 @@
 /** `config check` at an outlet: can the secret be read, does InfluxDB answer, are organization and buckets there. */
 import { Fault } from "../base/fault.ts";
 import type { Config } from "../config/config.ts";
+import { BucketDirectory } from "../outlet/bucket-directory.ts";
 import { InfluxdbApi } from "../outlet/influxdb-api.ts";
 import { influxdbSend } from "../outlet/influxdb-send.ts";
-import { resolvePermissions } from "../outlet/permission-resolution.ts";
+import { ProfileBook } from "../outlet/lease-profile.ts";
 import { adminToken, makeUpstream } from "./outlet-role.ts";
 
 /** @returns a line for each thing that is not right. */
@@ -18,7 +19,13 @@ export async function checkOutlets(
         try {
           const api = new InfluxdbApi({ send: influxdbSend(upstream), token: adminToken(outlet, { env }) });
           await api.listAuthorizations();
-          await resolvePermissions(api, outlet);
+          // Names that members' attributes make are looked up when such a member comes.
+          const { fixedBuckets: fixed } = new ProfileBook({ permissions: outlet.permissions });
+          const buckets = new BucketDirectory({
+            ...{ api, fixed, organization: outlet.organization },
+            monotonicMs: () => performance.now(),
+          });
+          await buckets.refresh(() => {});
         } finally {
           await upstream.destroy();
         }

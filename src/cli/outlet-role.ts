@@ -1,101 +1,96 @@
-/** The outlet of a node: one acceptor, and a service for each `[[outlets.influxdb]]`. */
+/**
+ * What takes channels in, of a node: its outlets, its authority, or both. Whoever keeps the member list, here
+ * or elsewhere, decides who a peer is; a change of it is felt on channels and leases at once.
+ */
 import { systemClock } from "../base/clock.ts";
 import type { Secret } from "../base/secret.ts";
-import { defaultLimits } from "../channel/limits.ts";
+import type { Sighting } from "../channel/exchange.ts";
 import type { InfluxdbOutletConfig } from "../config/config.ts";
 import { readSecretFile } from "../config/secret-file.ts";
 import { resolveSecret } from "../config/secret-store.ts";
-import { parseIdentifier } from "../identity/identifier.ts";
+import { type Identifier, isIdentifier } from "../identity/identifier.ts";
+import type { Member, Roster } from "../identity/roster.ts";
 import { InfluxdbApi } from "../outlet/influxdb-api.ts";
 import { influxdbSend } from "../outlet/influxdb-send.ts";
 import { InfluxdbService } from "../outlet/influxdb-service.ts";
 import { LeaseKeeper } from "../outlet/lease-keeper.ts";
-import { createLeaseProfile, permissionsOf } from "../outlet/lease-profile.ts";
+import { ProfileBook } from "../outlet/lease-profile.ts";
 import { ServiceDirectory } from "../outlet/service-directory.ts";
 import { Upstream } from "../outlet/upstream.ts";
-import { Acceptor } from "../transport/acceptor.ts";
 import { readCertificates } from "./certificate-file.ts";
-import type { Metric } from "./metrics.ts";
+import { ChannelDoor } from "./channel-door.ts";
 import type { NodeContext, Role } from "./node-context.ts";
+import { outletMetrics } from "./outlet-metrics.ts";
+import { type FollowedRoster, followRoster } from "./roster-source.ts";
 
 export async function startOutletRole(context: NodeContext): Promise<Role> {
-  const { config, log, party } = context;
-  const outlets = await Promise.all(config.outlets.influxdb.map((outlet) => makeOutlet(outlet, context)));
-  const welcome = new Set(config.outlets.influxdb.flatMap(({ authorized }) => authorized));
-  const directory = new ServiceDirectory(
-    outlets.map(({ service }) => service),
-    log,
-  );
-  const acceptor = new Acceptor({
-    addresses: config.channel.listen,
-    wires: context.wires,
-    ticker: context.ticker,
-    session: {
-      party,
-      limits: defaultLimits,
-      suite: context.suite,
-      keepaliveMs: config.channel.keepaliveMs,
-      authorize: (peer) => welcome.has(peer.identifier),
-    },
+  const { config, log, authority } = context;
+  const followed = followRoster(context);
+  const roster: Roster | undefined = authority?.authority ?? followed?.roster;
+  const door: ChannelDoor = new ChannelDoor({
+    context,
+    roster: () => roster,
+    observe: observer(context, followed),
     onStream: (stream, head, peer) => directory.accept(stream, head, peer),
+  });
+  const mayHold = holderCheck(config.outlets.influxdb, roster);
+  const outlets = await Promise.all(
+    config.outlets.influxdb.map((outlet) => makeOutlet(outlet, { context, door, mayHold })),
+  );
+  const services = outlets.map(({ service }) => service);
+  const directory = new ServiceDirectory({
+    services,
+    ...(authority && {
+      authority: (stream, head, peer) => authority.desk.accept(stream, head, peer, door.remoteOf(peer)),
+    }),
     log,
   });
-  await acceptor.start();
-  for (const { service } of outlets) service.keeper.start();
+  roster?.onChange((member) => memberChanged(member, services, door));
+  await door.open();
+  await followed?.start();
+  for (const { keeper } of services) keeper.start();
 
   return {
     name: "outlet",
-    // A port of 0 has become a real one.
-    listeners: config.channel.listen.map(
-      ({ text }, i) => `outlet ${text.replace(/\d+$/, String(acceptor.ports[i]))}`,
-    ),
+    listeners: door.listeners.map((address) => `outlet ${address}`),
     readiness() {
-      const reasons = outlets
-        .map(({ service }) => ({ name: service.name, ...service.keeper.readiness }))
+      const reasons = services
+        .map(({ name, keeper }) => ({ name, ...keeper.readiness }))
         .filter(({ ready }) => !ready)
         .map(({ name, reason }) => `${name}: ${reason ?? "not ready"}`);
+      const trouble = context.standing.trouble();
+      if (trouble) reasons.push(trouble.message);
       return { ready: reasons.length === 0, reasons };
     },
     status: () => ({
-      channels: {
-        ...acceptor.counts,
-        peers: acceptor.links.slice(0, MAX_LISTED).map((link) => ({
-          identifier: link.peer?.identifier,
-          remote: link.remote,
-          software: link.peer?.software,
-          clockSkewMs: Math.round(link.peer?.clockSkewMs ?? 0),
-          upForMs: Math.round(performance.now() - link.openedAtMs),
-          streams: link.session.streamCount,
-          ...link.traffic,
-        })),
-      },
-      services: outlets.map(({ service, config: { url, insecureSkipVerify, leasePlacement } }) => {
-        const { leases, ...keeper } = service.keeper.snapshot();
-        return {
-          name: service.name,
-          influxdb: url,
-          insecureSkipVerify,
-          leasePlacement,
-          ...service.counts,
-          leases: { ...keeper, count: leases.length, listed: leases.slice(0, MAX_LISTED) },
-        };
-      }),
+      channels: door.status(),
+      roster: followed?.status(),
+      services: outlets.map(outletStatus),
     }),
-    metrics: () => outletMetrics(acceptor, outlets),
+    metrics: () => [...door.metrics(), ...outletMetrics(services)],
+    leasesOf: (member) =>
+      services.flatMap(({ name, keeper }) =>
+        keeper
+          .snapshot()
+          .leases.filter((lease) => lease.member === member)
+          .map((lease) => ({ service: name, ...lease })),
+      ),
+    channelsOf: (member) => door.channelsOf(member),
     async stop(graceMs) {
       const deadlineMs = performance.now() + graceMs;
-      acceptor.drain(DRAIN_BACK_OFF_MS);
-      while (acceptor.busy && performance.now() < deadlineMs - graceMs / 2) await pause();
+      door.drain(DRAIN_BACK_OFF_MS);
+      while (door.busy && performance.now() < deadlineMs - graceMs / 2) await pause();
       await Promise.all(
-        outlets.map(({ service }) => service.keeper.stop(Math.max(0, deadlineMs - performance.now()))),
+        services.map(({ keeper }) => keeper.stop(Math.max(0, deadlineMs - performance.now()))),
       );
-      acceptor.close("draining");
+      door.close();
+      followed?.stop();
       await Promise.all(outlets.map(({ upstream }) => upstream.destroy()));
     },
   };
 }
 
-/** Peers and leases in one answer of `/status`. */
+/** Leases in one answer of `/status`. */
 const MAX_LISTED = 1_000;
 /** What inlets of an outlet that shuts down wait before they dial again, in milliseconds. */
 const DRAIN_BACK_OFF_MS = 1_000;
@@ -106,7 +101,62 @@ interface Outlet {
   readonly upstream: Upstream;
 }
 
-async function makeOutlet(config: InfluxdbOutletConfig, context: NodeContext): Promise<Outlet> {
+/** What was seen of members goes to whoever keeps their list. */
+function observer(
+  { authority }: NodeContext,
+  followed: FollowedRoster | undefined,
+): (sighting: Sighting) => void {
+  if (authority) return (sighting) => authority.authority.observe(sighting);
+  return (sighting) => followed?.observe(sighting);
+}
+
+function memberChanged(member: Member, services: readonly InfluxdbService[], door: ChannelDoor): void {
+  const { identifier, attributes, state } = member;
+  if (state === "active") {
+    for (const service of services) service.memberChanged({ identifier, attributes, isMember: true });
+    return;
+  }
+  door.cut(identifier);
+  for (const { keeper } of services) keeper.revokeMember(identifier);
+}
+
+/** Whether leases that are found in InfluxDB may live on; undefined where that is not known yet. */
+function holderCheck(
+  outlets: readonly InfluxdbOutletConfig[],
+  roster: Roster | undefined,
+): (member: string) => boolean | undefined {
+  const pinned = new Set<string>(outlets.flatMap(({ authorized }) => authorized));
+  return (member) => {
+    if (pinned.has(member) || !isIdentifier(member)) return undefined;
+    const known = roster?.find(member as Identifier);
+    if (known) return known.state === "active";
+    return roster?.complete ? false : undefined;
+  };
+}
+
+function outletStatus({ service, config }: Outlet): Record<string, unknown> {
+  const { leases, ...keeper } = service.keeper.snapshot();
+  const { url, insecureSkipVerify, leasePlacement, allow } = config;
+  return {
+    name: service.name,
+    influxdb: url,
+    insecureSkipVerify,
+    leasePlacement,
+    allow: allow.text,
+    ...service.counts,
+    leases: { ...keeper, count: leases.length, listed: leases.slice(0, MAX_LISTED) },
+  };
+}
+
+async function makeOutlet(
+  config: InfluxdbOutletConfig,
+  node: {
+    readonly context: NodeContext;
+    readonly door: ChannelDoor;
+    readonly mayHold: (member: string) => boolean | undefined;
+  },
+): Promise<Outlet> {
+  const { context, door, mayHold } = node;
   const { crypto, identity } = context;
   const log = context.log.with({ service: config.service });
   const token = adminToken(config, context);
@@ -119,7 +169,7 @@ async function makeOutlet(config: InfluxdbOutletConfig, context: NodeContext): P
       hint: "insecure_skip_verify is on: whoever answers at this address is given the tokens",
     });
   }
-  const profile = createLeaseProfile({
+  const profiles = new ProfileBook({
     permissions: config.permissions,
     routes: config.routes === "all" ? "all" : "lease",
   });
@@ -129,7 +179,8 @@ async function makeOutlet(config: InfluxdbOutletConfig, context: NodeContext): P
     crypto,
     api: new InfluxdbApi({ send: influxdbSend(upstream), token }),
     organization: config.organization,
-    profile,
+    fixedBuckets: profiles.fixedBuckets,
+    mayHold,
     strategy: config.leaseStrategy,
     lifetimeMs: config.leaseExpiresInMs,
     clock: systemClock,
@@ -142,11 +193,9 @@ async function makeOutlet(config: InfluxdbOutletConfig, context: NodeContext): P
   });
   const service = new InfluxdbService({
     name: config.service,
-    rules: {
-      authorized: new Set(config.authorized.map((text) => parseIdentifier(text))),
-      routes: permissionsOf(profile),
-      openRoutes: config.openRoutes,
-    },
+    subjectOf: (peer) => door.subjectOf(peer),
+    rules: { authorized: new Set(config.authorized), allow: config.allow, openRoutes: config.openRoutes },
+    profiles,
     placement: config.leasePlacement,
     keeper,
     upstream,
@@ -183,54 +232,6 @@ export function adminToken(
     }
     return held;
   };
-}
-
-function outletMetrics(acceptor: Acceptor, outlets: readonly Outlet[]): Metric[] {
-  const { live, halfOpen, accepted, refused } = acceptor.counts;
-  const metrics: Metric[] = [
-    { name: "outlet_channels", kind: "gauge", help: "Channels that are up.", value: live },
-    { name: "outlet_channels_half_open", kind: "gauge", help: "Handshakes under way.", value: halfOpen },
-    { name: "outlet_channels_accepted_total", kind: "counter", help: "Channels accepted.", value: accepted },
-    { name: "outlet_channels_refused_total", kind: "counter", help: "Connections refused.", value: refused },
-  ];
-  for (const { service } of outlets) {
-    const labels = { service: service.name };
-    const { counts } = service;
-    const { leases, totals, revocationsPending, ready } = service.keeper.snapshot();
-    const add = (kind: Metric["kind"], name: string, help: string, value: number): void => {
-      metrics.push({ kind, name, help, value, labels });
-    };
-    add("gauge", "outlet_ready", "1 when InfluxDB was reached and leases can be made.", ready ? 1 : 0);
-    add("counter", "outlet_requests_total", "Requests let through to InfluxDB.", counts.requests);
-    add("counter", "outlet_requests_refused_total", "Requests refused at the gate.", counts.refused);
-    add("counter", "outlet_requests_failed_total", "Requests that ended in a fault or a 5xx.", counts.failed);
-    add("gauge", "outlet_requests_active", "Requests under way.", counts.active);
-    add("counter", "outlet_received_bytes_total", "Request body bytes from members.", counts.receivedBytes);
-    add("counter", "outlet_sent_bytes_total", "Answer body bytes to members.", counts.sentBytes);
-    add("gauge", "outlet_leases", "InfluxDB tokens of ours that may be alive.", leases.length);
-    add("counter", "outlet_leases_created_total", "Tokens made.", totals.created);
-    add(
-      "counter",
-      "outlet_lease_creations_failed_total",
-      "Tokens that could not be made.",
-      totals.creationsFailed,
-    );
-    add("counter", "outlet_leases_adopted_total", "Tokens found again after a restart.", totals.adopted);
-    add("counter", "outlet_leases_revoked_total", "Tokens ended.", totals.revoked);
-    add(
-      "counter",
-      "outlet_revocations_failed_total",
-      "Failed tries to end a token.",
-      totals.revocationsFailed,
-    );
-    add(
-      "gauge",
-      "outlet_revocations_pending",
-      "Tokens that still have to be ended after a failure.",
-      revocationsPending,
-    );
-  }
-  return metrics;
 }
 
 function pause(): Promise<void> {

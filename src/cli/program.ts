@@ -3,8 +3,9 @@ import { parseArgs } from "node:util";
 import { Fault } from "../base/fault.ts";
 import { inertText } from "../base/log.ts";
 import { nearestName } from "../config/nearest-name.ts";
-import type { Command, Invocation, OptionEntry, Terminal } from "./command.ts";
+import type { Command, Invocation, OptionEntry, PositionalEntry, Terminal } from "./command.ts";
 import type { Roles } from "./node.ts";
+import { alignedRows } from "./table.ts";
 import { version } from "./version.ts";
 
 export interface ProgramOptions {
@@ -34,13 +35,15 @@ export async function runProgram(program: ProgramOptions): Promise<number> {
       return 0;
     }
     const { command, rest } = findCommand(program);
-    const options = readOptions(program.name, command, rest);
+    const { options, positionals } = readArguments(program.name, command, rest);
     if (options.help) {
       terminal.out(commandHelp(program.name, command));
       return 0;
     }
+    checkPositionals(program.name, command, positionals);
     const invocation: Invocation = {
       options,
+      positionals,
       env: program.env,
       terminal,
       roles: program.roles,
@@ -69,6 +72,9 @@ function findCommand({ name, commands, args }: ProgramOptions): {
   }
   const names = commands.map((command) => command.name);
   const near = nearestName(args.slice(0, 2).join(" "), names) ?? nearestName(args[0]!, names);
+  const family = names.filter((known) => known.startsWith(`${args[0]} `));
+  if (family.length > 0 && (args[1] === undefined || args[1].startsWith("-")))
+    throw new Fault("usage.invalid", `"${args[0]}" is not a whole command: there are ${family.join(", ")}`);
   const hint = near ? `; did you mean "${name} ${near}"?` : `; see "${name} --help"`;
   throw new Fault("usage.invalid", `"${args[0]}" is not a command${hint}`);
 }
@@ -77,10 +83,14 @@ function named(commands: readonly Command[], name: string): Command | undefined 
   return commands.find((command) => command.name === name);
 }
 
-function readOptions(program: string, command: Command, args: readonly string[]): Invocation["options"] {
+function readArguments(
+  program: string,
+  command: Command,
+  args: readonly string[],
+): Pick<Invocation, "options" | "positionals"> {
   const entries = { ...EVERYWHERE, ...command.options };
   try {
-    const { values } = parseArgs({
+    const { values, positionals } = parseArgs({
       args: [...args],
       options: Object.fromEntries(
         Object.entries(entries).map(([name, { type, multiple }]) => [
@@ -89,39 +99,73 @@ function readOptions(program: string, command: Command, args: readonly string[])
         ]),
       ),
       strict: true,
-      allowPositionals: false,
+      allowPositionals: true,
     });
-    return values;
+    return { options: values, positionals };
   } catch (cause) {
-    const why = cause instanceof Error ? cause.message.split(". ")[0] : String(cause);
-    throw new Fault("usage.invalid", `${command.name}: ${why}; see "${program} ${command.name} --help"`, {
-      cause,
-    });
+    const why = cause instanceof Error ? cause.message.split(". ")[0]! : String(cause);
+    throw misused(program, command, why, cause);
   }
 }
 
+/** @throws Fault `usage.invalid` that names the first one missing, or the first one too many. */
+function checkPositionals(program: string, command: Command, given: readonly string[]): void {
+  const entries = command.positionals ?? [];
+  const missing = entries[given.length];
+  if (missing && !missing.optional) throw misused(program, command, `${missing.name} is missing`);
+  const extra = entries.at(-1)?.rest ? undefined : given[entries.length];
+  if (extra !== undefined) throw misused(program, command, `"${shortened(extra)}" is one argument too many`);
+}
+
+function misused(program: string, command: Command, why: string, cause?: unknown): Fault {
+  return new Fault("usage.invalid", `${command.name}: ${why}; see "${program} ${command.name} --help"`, {
+    cause,
+  });
+}
+
+/** Enough to find it by; a ticket that went astray is not repeated whole. */
+function shortened(text: string): string {
+  return text.length > 24 ? `${text.slice(0, 24)}…` : text;
+}
+
 function overview({ name, commands }: ProgramOptions): string {
-  const width = Math.max(...commands.map((command) => command.name.length));
+  const rows = commands.map((command) => [usage(command), command.summary]);
   return [
     `${name} ${version}: metrics from devices that hold no InfluxDB token`,
     "",
     `Usage: ${name} COMMAND [OPTIONS]`,
     "",
-    ...commands.map((command) => `  ${command.name.padEnd(width)}  ${command.summary}`),
+    ...indented(rows),
     "",
     `"${name} COMMAND --help" explains one. Exit codes: 0 ok, 1 failure, 2 usage.`,
   ].join("\n");
 }
 
 function commandHelp(program: string, command: Command): string {
-  const options = Object.entries({ ...command.options, ...EVERYWHERE }).map(([name, entry]) => ({
-    left: `--${name}${entry.type === "string" ? ` ${entry.value ?? "TEXT"}` : ""}`,
-    doc: entry.doc,
-  }));
-  const width = Math.max(...options.map(({ left }) => left.length));
+  const positionals = (command.positionals ?? []).map(({ name, doc }) => [name, doc]);
+  const options = Object.entries({ ...command.options, ...EVERYWHERE }).map(([name, entry]) => [
+    `--${name}${entry.type === "string" ? ` ${entry.value ?? "TEXT"}` : ""}`,
+    entry.doc,
+  ]);
   return [
     `${program} ${command.name}: ${command.summary}`,
     "",
-    ...options.map(({ left, doc }) => `  ${left.padEnd(width)}  ${doc}`),
+    `Usage: ${program} ${usage(command)} [OPTIONS]`,
+    "",
+    ...indented([...positionals, ...options]),
   ].join("\n");
+}
+
+/** `member set ID [K=V…]` */
+function usage({ name, positionals = [] }: Command): string {
+  return [name, ...positionals.map(placeholder)].join(" ");
+}
+
+function placeholder({ name, rest, optional }: PositionalEntry): string {
+  const shown = rest ? `${name}…` : name;
+  return optional ? `[${shown}]` : shown;
+}
+
+function indented(rows: readonly (readonly string[])[]): string[] {
+  return alignedRows(rows).map((line) => `  ${line}`);
 }

@@ -38,7 +38,7 @@ export const nobleProvider: CryptoProvider = {
 /** @throws Fault `crypto.key-refused` for a key that is not 32 bytes. */
 export function nobleAead(suite: CipherSuite, key: Uint8Array): Aead {
   if (key.length !== KEY_BYTES) throw new Fault("crypto.key-refused", "an AEAD key has 32 bytes");
-  const ownKey = Uint8Array.from(key);
+  const ownKey = new Uint8Array(key);
   const cipher = suite === "AESGCM" ? gcm : chacha20poly1305;
   const nonce = new Uint8Array(NONCE_BYTES);
   return {

@@ -44,7 +44,7 @@ function isSmallOrder(publicKey: Uint8Array): boolean {
 
 /** The y coordinate: bit 255 of an encoded point is the sign of x (RFC 8032 §5.1.2). */
 function withoutSign(publicKey: Uint8Array): Uint8Array {
-  const y = Uint8Array.from(publicKey);
+  const y = new Uint8Array(publicKey);
   y[31] = y[31]! & 0x7f;
   return y;
 }

@@ -32,7 +32,7 @@ export class SymmetricState {
 
   /** GetHandshakeHash(): a name for this session that both ends and nobody else agree on (§11.2). */
   get handshakeHash(): Uint8Array {
-    return Uint8Array.from(this.#hash);
+    return new Uint8Array(this.#hash);
   }
 
   mixKey(inputKeyMaterial: Uint8Array): void {

@@ -5,12 +5,10 @@
  * Times are monotonic milliseconds, except in `adopt`, where a description brings wall-clock dates.
  *
  *   request ─ create ─ created ──▶ current ──▶ superseded ─(overlap)─▶ due ─ revoked
- *                    └ creationFailed     └───── expiry, reject, revokeMember ─▲
+ *                    └ creationFailed     └─ expiry, reject, revoke…, retain ──▲
  *   adopt (found in a listing; its token is unknown, so it is never handed out) ─▶ due at its expiry
  */
-
 import { fullJitterMs } from "../base/back-off.ts";
-import type { Random } from "../base/clock.ts";
 import { Fault } from "../base/fault.ts";
 import type { Secret } from "../base/secret.ts";
 import { type CreationLimit, CreationLimits } from "./creation-limits.ts";
@@ -23,24 +21,11 @@ import {
   type LeaseStatus,
   noTotals,
 } from "./lease.ts";
+import type { LeaseBookOptions } from "./lease-book-options.ts";
+import { statusOf } from "./lease-status.ts";
 import { LostCreations } from "./lost-creations.ts";
 import { type Entry, MemberSlots, oldestToEnd, type Slot } from "./member-slots.ts";
 import { RevocationQueue } from "./revocation-queue.ts";
-
-export interface LeaseBookOptions {
-  readonly lifetimeMs: number;
-  /** How long a superseded lease is kept for what is in flight. Default: min(30 s, lifetime / 4). */
-  readonly overlapMs?: number;
-  /** Default 20,000. Found leases are tracked beyond it: the duty to revoke has no limit. */
-  readonly maxLeases?: number;
-  /** Tokens of one member and profile that may be alive at once. Default 2. */
-  readonly maxLeasesPerMember?: number;
-  /** Over all members; twice as many at once. Default 100. */
-  readonly creationsPerSecond?: number;
-  readonly random: Random;
-  /** Unguessable and never the same twice. */
-  readonly newLeaseId: () => string;
-}
 
 const ROOM_WAIT_MS = 250;
 const CREATION_RETRY = { firstMs: 1_000, maxMs: 10_000 };
@@ -74,7 +59,8 @@ export class LeaseBook {
     const slot = this.#slots.slot(member, profile, nowMs);
     const current = slot.current?.lease;
     if (current && nowMs < current.renewAtMs) return { kind: "current", lease: current };
-    const meanwhile = current && this.#isGood(current, nowMs) ? current : undefined;
+    const isGood = current && current.expiresAtMs - nowMs > this.#options.lifetimeMs / 20;
+    const meanwhile = isGood ? current : undefined;
     if (slot.pending) return { kind: "wait", creation: slot.pending, meanwhile };
     const limit = this.#limit(slot, meanwhile, nowMs);
     if (limit) return { kind: "limited", ...limit, meanwhile };
@@ -116,9 +102,8 @@ export class LeaseBook {
       this.#retire(entry, nowMs, "revoking");
       return undefined;
     }
-    for (const other of slot.entries) {
+    for (const other of slot.entries)
       if (other !== entry) this.#retire(other, nowMs + this.#overlapMs, "superseded");
-    }
     slot.current = entry;
     return lease;
   }
@@ -144,18 +129,38 @@ export class LeaseBook {
 
   /** Everything of this member is due now, what is being made included. */
   revokeMember(member: string, nowMs: number): void {
-    for (const slot of this.#slots.of(member)) {
-      if (slot.pending) slot.pending.abandoned = true;
-      for (const entry of slot.entries) this.#retire(entry, nowMs, "revoking");
-    }
-  }
-
-  revokeAll(nowMs: number): void {
-    for (const member of this.#slots.members()) this.revokeMember(member, nowMs);
+    this.#slots.setProfile(member, undefined, nowMs);
+    for (const slot of this.#slots.of(member)) this.#end(slot, nowMs);
   }
 
   /**
-   * A token of ours in a listing. It is due at its expiry; a lost creation is due now.
+   * From now on this member's leases have this profile, or there are none: all others are due now, those
+   * that are being made or found later included.
+   * @returns whether that is news.
+   */
+  retain(member: string, profile: string | undefined, nowMs: number): boolean {
+    if (!this.#slots.setProfile(member, profile, nowMs)) return false;
+    for (const slot of this.#slots.of(member)) if (slot.profile !== profile) this.#end(slot, nowMs);
+    return true;
+  }
+
+  /** What `retain` was told last; undefined after `revokeMember`. */
+  profileOf(member: string): string | undefined {
+    return this.#slots.profileOf(member);
+  }
+
+  /** Everybody's leases of this profile are due now. */
+  revokeProfile(profile: string, nowMs: number): void {
+    for (const slot of this.#slots.all(profile)) this.#end(slot, nowMs);
+  }
+
+  revokeAll(nowMs: number): void {
+    for (const member of this.members()) this.revokeMember(member, nowMs);
+  }
+
+  /**
+   * A token of ours in a listing. It is due at its expiry; a lost creation, and what the member may not
+   * have any more, is due now.
    * @returns whether it was unknown until now.
    */
   adopt(
@@ -164,8 +169,9 @@ export class LeaseBook {
   ): boolean {
     const { authorizationId, facts } = found;
     if (this.tracks(authorizationId) || this.#pending.has(facts.leaseId)) return false;
-    const isLost = this.#lost.found(facts.leaseId);
-    const expiresAtMs = now.monotonicMs + (isLost ? 0 : leftMs(facts, now.wallMs, this.#options.lifetimeMs));
+    const profile = this.#slots.profileOf(facts.member);
+    const isDue = this.#lost.found(facts.leaseId) || (profile !== undefined && profile !== facts.profile);
+    const expiresAtMs = now.monotonicMs + (isDue ? 0 : leftMs(facts, now.wallMs, this.#options.lifetimeMs));
     this.#totals.adopted += 1;
     const slot = this.#slots.slot(facts.member, facts.profile, now.monotonicMs);
     this.#track(slot, {
@@ -174,7 +180,7 @@ export class LeaseBook {
       lease: undefined,
       bornMs: expiresAtMs - this.#options.lifetimeMs,
       expiresAtMs,
-      state: isLost ? "revoking" : "found",
+      state: isDue ? "revoking" : "found",
     });
     return true;
   }
@@ -199,7 +205,7 @@ export class LeaseBook {
     return this.#revocations.take(nowMs, max).map((id) => {
       const entry = this.#entries.get(id)!;
       this.#retire(entry, nowMs, "revoking");
-      return this.#status(entry, nowMs);
+      return statusOf(entry, this.#revocations, nowMs);
     });
   }
 
@@ -224,12 +230,19 @@ export class LeaseBook {
     return this.#revocations.nextDueMs();
   }
 
-  /** Which of this member's live leases has this token. */
-  leaseIdOf(member: string, token: string): string | undefined {
-    const matches = this.#slots
-      .entriesOf(member)
-      .filter(({ state, lease }) => lease?.token.equals(token) && state !== "revoking");
-    return matches[0]?.leaseId;
+  /** Which of this member's live leases of this profile has this token. */
+  leaseIdOf(member: string, profile: string, token: string): string | undefined {
+    return this.#slots.leaseIdOf(member, profile, token);
+  }
+
+  /** Who has leases here, or lately had. */
+  members(): readonly string[] {
+    return this.#slots.members();
+  }
+
+  /** Of the leases that there are or are being made. */
+  profiles(): ReadonlySet<string> {
+    return this.#slots.profiles();
   }
 
   /** Tokens not known to be gone, and creations under way. */
@@ -238,7 +251,7 @@ export class LeaseBook {
   }
 
   snapshot(nowMs: number): LeaseBookStatus {
-    const leases = [...this.#entries.values()].map((entry) => this.#status(entry, nowMs));
+    const leases = [...this.#entries.values()].map((entry) => statusOf(entry, this.#revocations, nowMs));
     return {
       leases,
       creationsPending: this.#pending.size,
@@ -250,14 +263,11 @@ export class LeaseBook {
 
   #limit(slot: Slot, meanwhile: Lease | undefined, nowMs: number): CreationLimit | undefined {
     const limit = this.#limits.check(slot, this.liveCount + this.#lost.size, nowMs);
-    const excess = slot.entries.size + this.#lost.unseen(slot.member) + 1 - this.#maxLeasesPerMember;
+    const alive = slot.entries.size + this.#slots.endingBeside(slot) + this.#lost.unseen(slot.member);
+    const excess = alive + 1 - this.#maxLeasesPerMember;
     if (limit || excess <= 0) return limit;
     for (const entry of oldestToEnd(slot, excess, meanwhile)) this.#retire(entry, nowMs, "revoking");
     return { because: "member", retryAfterMs: ROOM_WAIT_MS };
-  }
-
-  #isGood(lease: Lease, nowMs: number): boolean {
-    return lease.expiresAtMs - nowMs > this.#options.lifetimeMs / 20;
   }
 
   #settle(leaseId: string): { slot: Slot; creation: Creation & { abandoned: boolean } } {
@@ -277,24 +287,15 @@ export class LeaseBook {
     return entry;
   }
 
+  #end(slot: Slot, nowMs: number): void {
+    if (slot.pending) slot.pending.abandoned = true;
+    for (const entry of slot.entries) this.#retire(entry, nowMs, "revoking");
+  }
+
   #retire(entry: Entry, revokeAtMs: number, state: "superseded" | "revoking"): void {
     if (entry.slot.current === entry) entry.slot.current = undefined;
     if (entry.state === "revoking") return;
     entry.state = state;
     this.#revocations.plan(entry.authorizationId, revokeAtMs);
-  }
-
-  #status(entry: Entry, nowMs: number): LeaseStatus {
-    const { leaseId, authorizationId, slot, state, expiresAtMs } = entry;
-    return {
-      leaseId,
-      member: slot.member,
-      profile: slot.profile,
-      authorizationId,
-      state,
-      expiresInMs: Math.max(0, Math.round(expiresAtMs - nowMs)),
-      revokeInMs: Math.max(0, Math.round((this.#revocations.dueMs(authorizationId) ?? nowMs) - nowMs)),
-      failedRevocations: this.#revocations.failures(authorizationId),
-    };
   }
 }

@@ -31,8 +31,19 @@ export interface Slot {
   retryAtMs: number;
 }
 
+interface Member {
+  readonly slots: Map<string, Slot>;
+  /** The profile that its leases may have now; undefined for none, or while nobody has said. */
+  profile: string | undefined;
+  /** When somebody said so. */
+  profileAtMs: number;
+}
+
+/** Longer than anyone waits for a lease: who does must still find here which profile it may have. */
+const REMEMBERED_MS = 60_000;
+
 export class MemberSlots {
-  readonly #members = new Map<string, Map<string, Slot>>();
+  readonly #members = new Map<string, Member>();
   readonly #refillMs: number;
 
   constructor(lifetimeMs: number) {
@@ -40,11 +51,7 @@ export class MemberSlots {
   }
 
   slot(member: string, profile: string, nowMs: number): Slot {
-    let slots = this.#members.get(member);
-    if (!slots) {
-      slots = new Map();
-      this.#members.set(member, slots);
-    }
+    const { slots } = this.#member(member);
     let slot = slots.get(profile);
     if (!slot) {
       slot = {
@@ -62,27 +69,83 @@ export class MemberSlots {
     return slot;
   }
 
+  /** @returns whether it was another before. */
+  setProfile(member: string, profile: string | undefined, nowMs: number): boolean {
+    // Who has nothing here and may have nothing need not be remembered.
+    if (profile === undefined && !this.#members.has(member)) return false;
+    const known = this.#member(member);
+    const changed = known.profile !== profile;
+    known.profile = profile;
+    known.profileAtMs = nowMs;
+    return changed;
+  }
+
+  profileOf(member: string): string | undefined {
+    return this.#members.get(member)?.profile;
+  }
+
   members(): string[] {
     return [...this.#members.keys()];
   }
 
   of(member: string): Slot[] {
-    return [...(this.#members.get(member)?.values() ?? [])];
+    return [...(this.#members.get(member)?.slots.values() ?? [])];
+  }
+
+  /** Everybody's of this profile, or all. */
+  *all(profile?: string): Generator<Slot> {
+    for (const { slots } of this.#members.values()) {
+      if (profile === undefined) yield* slots.values();
+      else if (slots.has(profile)) yield slots.get(profile)!;
+    }
   }
 
   entriesOf(member: string): Entry[] {
     return this.of(member).flatMap((slot) => [...slot.entries]);
   }
 
+  /** How many tokens of the same member's other profiles are still to be deleted. */
+  endingBeside(slot: Slot): number {
+    let count = 0;
+    for (const other of this.of(slot.member)) {
+      if (other !== slot) for (const { state } of other.entries) if (state === "revoking") count += 1;
+    }
+    return count;
+  }
+
+  leaseIdOf(member: string, profile: string, token: string): string | undefined {
+    for (const { state, lease } of this.#members.get(member)?.slots.get(profile)?.entries ?? []) {
+      if (state !== "revoking" && lease?.token.equals(token)) return lease.leaseId;
+    }
+    return undefined;
+  }
+
+  /** Of the leases that there are or are being made. */
+  profiles(): ReadonlySet<string> {
+    const names = new Set<string>();
+    for (const { profile, entries, pending } of this.all())
+      if (entries.size > 0 || pending) names.add(profile);
+    return names;
+  }
+
   /** Forgets who has nothing here and whose rate is whole again, so that forgetting gives nothing away. */
   dropIdle(nowMs: number): void {
-    for (const [member, slots] of this.#members) {
+    for (const [member, { slots, profileAtMs }] of this.#members) {
       for (const [profile, slot] of slots) {
         const busy = slot.entries.size > 0 || slot.pending || nowMs < slot.retryAtMs;
         if (!busy && slot.rate.isFull(nowMs)) slots.delete(profile);
       }
-      if (slots.size === 0) this.#members.delete(member);
+      if (slots.size === 0 && nowMs - profileAtMs > REMEMBERED_MS) this.#members.delete(member);
     }
+  }
+
+  #member(member: string): Member {
+    let known = this.#members.get(member);
+    if (!known) {
+      known = { slots: new Map(), profile: undefined, profileAtMs: Number.NEGATIVE_INFINITY };
+      this.#members.set(member, known);
+    }
+    return known;
   }
 }
 

@@ -1,6 +1,7 @@
 /**
  * The one place at the outlet where a member's request is let through or not: is this member welcome at
- * this service, do the routes follow its lease, is the token that it brings the one it was given.
+ * this service, does the policy allow this request, do the routes follow its lease, is the token that it
+ * brings the one it was given.
  * Deny by default: what is not allowed here by name does not reach InfluxDB.
  */
 import { Fault } from "../base/fault.ts";
@@ -8,20 +9,25 @@ import type { HttpRequestHead } from "../channel/exchange.ts";
 import type { Identifier } from "../identity/identifier.ts";
 import type { Action } from "../lease/permission.ts";
 import { endToEndHeaders, type HeaderList } from "../policy/end-to-end-headers.ts";
-import { isOpen, type NamedRoute, notCovered, type RouteClass } from "../policy/route.ts";
+import type { Policy } from "../policy/policy.ts";
+import { type DecidedRoute, isOpen, type NamedRoute, notCovered, type RouteClass } from "../policy/route.ts";
 import type { RouteMemory } from "../policy/route-memory.ts";
+import type { Subject } from "../policy/subject.ts";
 
-/** What a service lets its members do, as the config says. */
+/** Whom a service lets in, as the config says, and to what. */
 export interface ServiceRules {
+  /** Nodes that are let in whatever `allow` says. */
   readonly authorized: ReadonlySet<Identifier>;
-  readonly routes: readonly Action[] | "all";
+  readonly allow: Policy;
   readonly openRoutes: readonly NamedRoute[];
 }
 
-/** The leases of a service as the gate asks about them. */
-export interface LeaseLookup {
-  /** The lease that this token belongs to, if it is one that the member was given and may still use. */
-  ownsToken(member: Identifier, token: string): string | undefined;
+/** Who asks, and what it may have. */
+export interface Access {
+  readonly subject: Subject;
+  readonly rules: ServiceRules;
+  /** The routes that its lease covers; throws where it may have none. Not asked for what needs no lease. */
+  readonly routes: () => readonly Action[] | "all";
 }
 
 /** A request as it may go to InfluxDB, all but the lease's token. */
@@ -38,16 +44,24 @@ const TOKEN_PREFIX = "Token ";
 /** A member's own credentials, and what would make InfluxDB believe something about its client. */
 const NEVER_FORWARDED = new Set(["authorization", "cookie", "content-length", "forwarded"]);
 
-/** @throws Fault `request.route` for a member that is not welcome at the service. */
-export function admitMember(member: Identifier, rules: ServiceRules): void {
-  if (rules.authorized.has(member)) return;
-  throw new Fault("request.route", `${member} is not authorized for this service`);
+/** @throws Fault `policy.denied` for one that is not welcome at the service, whatever it asks for. */
+export function admitMember(subject: Subject, rules: ServiceRules): void {
+  if (rules.authorized.has(subject.identifier) || rules.allow.mayAllow(subject)) return;
+  throw denied(subject, rules);
 }
 
-/** @throws Fault `request.*`: whatever the inlet has checked is checked again here. */
-export function passRequest(head: HttpRequestHead, rules: ServiceRules, routes: RouteMemory): PassedRequest {
-  const { method, target, routeClass, idempotent } = routes.resolve(head.method, head.target);
-  if (!isOpen(routeClass, rules)) throw notCovered();
+/**
+ * @throws Fault `policy.denied` for a request that the policy does not allow, `request.*`: whatever the
+ * inlet has checked is checked again here; and what `access.routes` throws.
+ */
+export function passRequest(head: HttpRequestHead, access: Access, routes: RouteMemory): PassedRequest {
+  const route = routes.resolve(head.method, head.target);
+  const { method, target, routeClass, idempotent } = route;
+  allowRequest(route, access);
+  if (routeClass !== "always") {
+    const { openRoutes } = access.rules;
+    if (!isOpen(routeClass, { routes: access.routes(), openRoutes })) throw notCovered();
+  }
   if (head.headers.length > MAX_HEADERS) {
     throw new Fault(
       "request.head-too-large",
@@ -65,18 +79,31 @@ export function passRequest(head: HttpRequestHead, rules: ServiceRules, routes: 
   return { method, target, headers, idempotent, routeClass };
 }
 
+function allowRequest({ method, path, parameters }: DecidedRoute, { subject, rules }: Access): void {
+  const { allow, authorized } = rules;
+  if (!allow.asksRequest || authorized.has(subject.identifier)) return;
+  // InfluxDB looks at one of them, by the version of its API.
+  const bucket = parameters.get(path === "/write" || path === "/query" ? "db" : "bucket") ?? "";
+  if (!allow.allows(subject, { method, path, bucket })) throw denied(subject, rules);
+}
+
+function denied({ identifier, isMember }: Subject, { allow }: ServiceRules): Fault {
+  const who = isMember ? identifier : `${identifier}, who is no member and not among the authorized,`;
+  return new Fault("policy.denied", `${who} is not allowed this by the service's policy: ${allow.text}`);
+}
+
 /**
  * The token that a member brings with a request, where leases are placed at the inlet.
+ * @param leaseOf the lease that a token belongs to, if it is one that the member was given and may still use.
  * @throws Fault `lease.rejected` for none, or one that it was not given or may no longer use.
  */
 export function checkToken(
-  member: Identifier,
   head: HttpRequestHead,
-  leases: LeaseLookup,
+  leaseOf: (token: string) => string | undefined,
 ): { leaseId: string; token: string } {
   const given = head.headers.find(([name]) => name === "authorization")?.[1];
   const token = given?.startsWith(TOKEN_PREFIX) ? given.slice(TOKEN_PREFIX.length) : undefined;
-  const leaseId = token === undefined ? undefined : leases.ownsToken(member, token);
+  const leaseId = token === undefined ? undefined : leaseOf(token);
   if (token === undefined || leaseId === undefined) {
     throw new Fault("lease.rejected", "the request's token is not a live lease of this member");
   }

@@ -4,7 +4,7 @@
 import type { Secret } from "../base/secret.ts";
 import type { Lease } from "../lease/lease.ts";
 import type { Action } from "../lease/permission.ts";
-import { type LeaseProfile, permissionsOf } from "./lease-profile.ts";
+import type { LeaseProfile } from "./lease-profile.ts";
 
 export interface HandedLease {
   readonly leaseId: string;
@@ -26,6 +26,6 @@ export function handedLease(lease: Lease, profile: LeaseProfile, nowMs: number):
     ageMs: nowMs - lease.startedMs,
     expiresInMs,
     renewInMs: Math.max(Math.ceil(lease.renewAtMs - nowMs), Math.min(SOON_MS, Math.floor(expiresInMs / 4))),
-    routes: permissionsOf(profile),
+    routes: profile.routes,
   };
 }

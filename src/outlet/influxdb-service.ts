@@ -6,10 +6,13 @@ import {
   type HttpRequestHead,
   type LeaseReplyHead,
   type LeaseRequestHead,
+  type ServiceRequestHead,
 } from "../channel/exchange.ts";
 import type { Peer } from "../channel/handshake.ts";
 import type { Stream, StreamHandler } from "../channel/stream.ts";
+import type { Identifier } from "../identity/identifier.ts";
 import { RouteMemory } from "../policy/route-memory.ts";
+import type { Subject } from "../policy/subject.ts";
 import {
   admitMember,
   checkToken,
@@ -21,11 +24,15 @@ import {
 import type { HandedLease } from "./handed-lease.ts";
 import { HttpExchange, sendFault } from "./http-exchange.ts";
 import type { LeaseKeeper } from "./lease-keeper.ts";
+import type { LeaseProfile, ProfileBook } from "./lease-profile.ts";
 import type { Upstream } from "./upstream.ts";
 
 export interface InfluxdbServiceOptions {
   readonly name: string;
+  /** Who a peer is: asked for every stream, for that may change at any time. Throws why it is nobody. */
+  readonly subjectOf: (peer: Peer) => Subject;
   readonly rules: ServiceRules;
+  readonly profiles: ProfileBook;
   /** Who puts the token on a request: the member's inlet, or this outlet, which then never lets it out. */
   readonly placement: "inlet" | "outlet";
   readonly keeper: LeaseKeeper;
@@ -67,10 +74,13 @@ export class InfluxdbService {
     this.#options = options;
   }
 
-  accept(stream: Stream, head: HttpRequestHead | LeaseRequestHead, peer: Peer): StreamHandler {
+  accept(stream: Stream, head: ServiceRequestHead, peer: Peer): StreamHandler {
     try {
-      admitMember(peer.identifier, this.#options.rules);
-      return head.kind === "lease" ? this.#lease(stream, head, peer) : this.#request(stream, head, peer);
+      const subject = this.#options.subjectOf(peer);
+      this.#admit(subject);
+      return head.kind === "lease"
+        ? this.#lease(stream, head, subject)
+        : this.#request(stream, head, subject);
     } catch (thrown) {
       const fault = Fault.from(thrown);
       this.counts.refused++;
@@ -80,11 +90,49 @@ export class InfluxdbService {
     }
   }
 
-  #lease(stream: Stream, head: LeaseRequestHead, peer: Peer): StreamHandler {
+  /** A member's attributes are others now: what it would not be given any more ends at once. */
+  memberChanged(subject: Subject): void {
+    try {
+      this.#admit(subject);
+      this.#profileOf(subject);
+    } catch (thrown) {
+      const fault = Fault.from(thrown);
+      this.#options.log.info("member.not-served", { member: subject.identifier, service: this.name, fault });
+    }
+  }
+
+  /** @throws Fault `policy.denied` */
+  #admit(subject: Subject): void {
+    try {
+      admitMember(subject, this.#options.rules);
+    } catch (thrown) {
+      this.#options.keeper.retain(subject.identifier, undefined);
+      throw thrown;
+    }
+  }
+
+  /**
+   * What the member gets as things are now; leases of any other profile end with that.
+   * @throws Fault `lease.denied`
+   */
+  #profileOf(subject: Subject): LeaseProfile {
+    const { keeper, profiles } = this.#options;
+    let profile: LeaseProfile | undefined;
+    try {
+      profile = profiles.profileFor(subject);
+      return profile;
+    } finally {
+      keeper.retain(subject.identifier, profile);
+    }
+  }
+
+  #lease(stream: Stream, head: LeaseRequestHead, subject: Subject): StreamHandler {
     const { keeper } = this.#options;
-    if (head.rejected !== undefined) keeper.reject(peer.identifier, head.rejected);
+    const member = subject.identifier;
+    const profile = this.#profileOf(subject);
+    if (head.rejected !== undefined) keeper.reject(member, head.rejected);
     keeper
-      .lease(peer.identifier)
+      .lease(member, profile)
       .then((lease) => stream.sendHead(encodeHead(this.#granted(lease)), { end: true }))
       .catch((thrown) => sendFault(stream, Fault.from(thrown)));
     return discard(stream);
@@ -101,11 +149,17 @@ export class InfluxdbService {
     };
   }
 
-  #request(stream: Stream, head: HttpRequestHead, peer: Peer): StreamHandler {
+  #request(stream: Stream, head: HttpRequestHead, subject: Subject): StreamHandler {
     const { keeper, upstream, maxBodyBytes, rules } = this.#options;
-    const passed = passRequest(head, rules, this.#routes);
-    // What needs no lease: `/ping`, `/health`, `/ready`.
-    const lease = passed.routeClass === "always" ? undefined : this.#leaseFor(peer, head);
+    const member = subject.identifier;
+    let profile: LeaseProfile | undefined;
+    const routes = () => {
+      profile ??= this.#profileOf(subject);
+      return profile.routes;
+    };
+    const passed = passRequest(head, { subject, rules, routes }, this.#routes);
+    // What needs no lease, `/ping`, `/health`, `/ready`, needs no profile either.
+    const lease = profile && this.#leaseFor(member, profile, head);
     this.counts.requests++;
     this.counts.active++;
     return new HttpExchange({
@@ -115,34 +169,43 @@ export class InfluxdbService {
       bodyBytes: head.bodyBytes,
       maxBodyBytes,
       leaseRejected: () => {
-        if (!lease || this.#isYoung(peer, lease.leaseId)) return false;
-        keeper.reject(peer.identifier, lease.leaseId);
+        if (!profile || !lease || this.#isYoung(member, profile, lease.leaseId)) return false;
+        keeper.reject(member, lease.leaseId);
         return true;
       },
-      onDone: (outcome, receivedBytes, sentBytes) =>
-        this.#done(peer, passed, outcome, receivedBytes, sentBytes),
+      onDone: (outcome, receivedBytes, sentBytes) => {
+        this.#done(member, passed, outcome, receivedBytes, sentBytes);
+        // To a write InfluxDB says so of a bucket that is gone, or was made anew under another id.
+        if (profile && outcome === 404 && passed.routeClass === "write") keeper.bucketGone(profile);
+      },
     });
   }
 
   /** @throws Fault `lease.rejected`: the member must ask for a lease first. */
-  #leaseFor(peer: Peer, head: HttpRequestHead): { leaseId: string; token: string } {
+  #leaseFor(
+    member: Identifier,
+    profile: LeaseProfile,
+    head: HttpRequestHead,
+  ): { leaseId: string; token: string } {
     const { keeper, placement } = this.#options;
-    if (placement === "inlet") return checkToken(peer.identifier, head, keeper);
-    const lease = keeper.currentLease(peer.identifier);
+    if (placement === "inlet") {
+      return checkToken(head, (token) => keeper.ownsToken(member, profile, token));
+    }
+    const lease = keeper.currentLease(member, profile);
     if (!lease) throw new Fault("lease.rejected", "the member has no live lease");
     return { leaseId: lease.leaseId, token: lease.token.reveal() };
   }
 
-  #isYoung(peer: Peer, leaseId: string): boolean {
-    const lease = this.#options.keeper.currentLease(peer.identifier);
-    if (lease?.leaseId !== leaseId) return false;
+  #isYoung(member: Identifier, profile: LeaseProfile, leaseId: string): boolean {
+    const { keeper, leaseLifetimeMs } = this.#options;
+    const lease = keeper.currentLease(member, profile);
     return (
-      this.#options.leaseLifetimeMs - lease.expiresInMs < YOUNG_LEASE_SHARE * this.#options.leaseLifetimeMs
+      lease?.leaseId === leaseId && leaseLifetimeMs - lease.expiresInMs < YOUNG_LEASE_SHARE * leaseLifetimeMs
     );
   }
 
   #done(
-    peer: Peer,
+    member: Identifier,
     passed: PassedRequest,
     outcome: number | FaultCode,
     receivedBytes: number,
@@ -152,10 +215,8 @@ export class InfluxdbService {
     this.counts.receivedBytes += receivedBytes;
     this.counts.sentBytes += sentBytes;
     if (typeof outcome === "string" || outcome >= 500) this.counts.failed++;
-    // To a write InfluxDB says so of a bucket that is gone, or was made anew under another id.
-    if (outcome === 404 && passed.routeClass === "write") this.#options.keeper.bucketGone();
     this.#options.log.debug("request.done", {
-      member: peer.identifier,
+      member,
       service: this.name,
       method: passed.method,
       path: passed.target.split("?", 1)[0],

@@ -5,15 +5,16 @@
 import type { Clock, Random } from "../base/clock.ts";
 import { Fault } from "../base/fault.ts";
 import type { Log } from "../base/log.ts";
-import { Secret } from "../base/secret.ts";
 import type { CryptoProvider } from "../crypto/provider.ts";
 import { DescriptionCodec } from "../lease/description.ts";
-import type { Creation, Lease, LeaseAnswer, LeaseBookStatus, LeaseStatus } from "../lease/lease.ts";
+import type { Lease, LeaseAnswer, LeaseBookStatus } from "../lease/lease.ts";
 import { LeaseBook } from "../lease/lease-book.ts";
-import { ConcurrencyLimit } from "./concurrency-limit.ts";
+import { BucketDirectory } from "./bucket-directory.ts";
 import { type HandedLease, handedLease } from "./handed-lease.ts";
-import { type InfluxdbApi, mayHaveCreated } from "./influxdb-api.ts";
+import type { InfluxdbApi } from "./influxdb-api.ts";
+import { LeaseEnder } from "./lease-ender.ts";
 import { limited, unavailable } from "./lease-fault.ts";
+import { LeaseMaker } from "./lease-maker.ts";
 import type { LeaseProfile } from "./lease-profile.ts";
 import { LeaseSurvey, type Readiness } from "./lease-survey.ts";
 import { type Schedule, sleep, within } from "./schedule.ts";
@@ -27,13 +28,19 @@ export interface LeaseKeeperOptions {
   readonly api: InfluxdbApi;
   /** Name or id. */
   readonly organization: string;
-  readonly profile: LeaseProfile;
+  /** Names of buckets that have to be there; others are looked up when a profile names them. */
+  readonly fixedBuckets: readonly string[];
   readonly strategy: "per-client" | "shared";
   readonly lifetimeMs: number;
   readonly clock: Clock;
   readonly random: Random;
   readonly schedule: Schedule;
   readonly log: Log;
+  /**
+   * Whether this member may have leases at all; undefined while that is not known. Asked after each look
+   * at InfluxDB, for leases may be found there of a member that was revoked while the outlet was down.
+   */
+  readonly mayHold?: (member: string) => boolean | undefined;
   /** How long `lease` waits for InfluxDB. Default 3 s. */
   readonly answerWithinMs?: number;
   /** Default 10 min. */
@@ -41,41 +48,45 @@ export interface LeaseKeeperOptions {
 }
 
 export interface LeaseKeeperStatus extends LeaseBookStatus, Readiness {
-  readonly profile: string;
+  /** Names of those that there are leases of; so many of them. */
+  readonly profiles: readonly string[];
 }
 
-const MAX_CREATIONS = 8;
-const MAX_REVOCATIONS = 8;
 /** A timer beyond 24.8 days fires at once; waking up for nothing once an hour costs nothing. */
 const MAX_SLEEP_MS = 3_600_000;
 const NOT_READY_RETRY_MS = 2_000;
+const CHANGED_RETRY_MS = 250;
+const MAX_PROFILES_LISTED = 1_000;
 const SHARED = "shared";
 
 export class LeaseKeeper {
   readonly #options: LeaseKeeperOptions;
   readonly #book: LeaseBook;
-  readonly #codec: DescriptionCodec;
+  readonly #buckets: BucketDirectory;
   readonly #survey: LeaseSurvey;
-  /** By lease id; each resolves, to a fault or to nothing, and never rejects. */
-  readonly #creations = new Map<string, Promise<Fault | undefined>>();
-  readonly #creationLimit = new ConcurrencyLimit(MAX_CREATIONS);
-  #revoking = 0;
+  readonly #maker: LeaseMaker;
+  readonly #ender: LeaseEnder;
   #surveying: Promise<void> = Promise.resolve();
   #state: "new" | "running" | "stopping" | "stopped" = "new";
   #disarm: () => void = () => {};
   #whenEmpty: () => void = () => {};
 
   constructor(options: LeaseKeeperOptions) {
-    const { realm, key, crypto, random, lifetimeMs } = options;
+    const { realm, key, crypto, random, lifetimeMs, api, organization, fixedBuckets: fixed } = options;
+    const codec = new DescriptionCodec({ realm, key, crypto });
     this.#options = options;
-    this.#codec = new DescriptionCodec({ realm, key, crypto });
     this.#book = new LeaseBook({ lifetimeMs, random, newLeaseId: () => hex(crypto.randomBytes(10)) });
+    this.#buckets = new BucketDirectory({ api, organization, fixed, monotonicMs: () => this.#nowMs() });
+    const parts = { ...options, book: this.#book, codec, buckets: this.#buckets };
     this.#survey = new LeaseSurvey({
-      ...options,
-      book: this.#book,
-      codec: this.#codec,
+      ...parts,
+      bucketChanged: (bucket) => {
+        for (const name of this.#maker.profilesWith(bucket)) this.#book.revokeProfile(name, this.#nowMs());
+      },
       reconcileMs: options.reconcileMs ?? 600_000,
     });
+    this.#maker = new LeaseMaker({ ...parts, survey: this.#survey });
+    this.#ender = new LeaseEnder(parts);
   }
 
   /** Begins with a look at InfluxDB, repeated until it works; no lease is made before. */
@@ -90,17 +101,20 @@ export class LeaseKeeper {
   }
 
   /**
-   * The member's lease, made if it has none or if half its life is over.
+   * The member's lease of the profile that is its own now, made if it has none or if half its life is over.
    * @throws Fault `lease.unavailable` or, for a member over its rate, `lease.limit`; with `retryAfterMs`.
+   * `lease.denied` where InfluxDB lacks a bucket of the profile, or the member's rights change meanwhile.
    */
-  async lease(member: string): Promise<HandedLease> {
+  async lease(member: string, profile: LeaseProfile): Promise<HandedLease> {
+    this.retain(member, profile);
     const deadlineMs = this.#nowMs() + (this.#options.answerWithinMs ?? 3_000);
-    if (!this.#survey.permissions) {
+    if (!this.#buckets.complete) {
       await within(this.#options.schedule, deadlineMs - this.#nowMs(), this.#surveying, () => {});
     }
+    await this.#findBuckets(member, profile, deadlineMs);
     for (;;) {
-      const answer = this.#request(member);
-      if (answer.kind === "current") return this.#handed(answer.lease);
+      const answer = this.#request(member, profile);
+      if (answer.kind === "current") return handedLease(answer.lease, profile, this.#nowMs());
       const leftMs = deadlineMs - this.#nowMs();
       let fault: Fault | undefined;
       if (answer.kind === "limited") {
@@ -109,23 +123,36 @@ export class LeaseKeeper {
           fault = limited(answer);
         } else await sleep(this.#options.schedule, answer.retryAfterMs);
       } else {
-        const creation = this.#creations.get(answer.creation.leaseId) ?? Promise.resolve(undefined);
-        fault = await within(this.#options.schedule, leftMs, creation, () =>
+        const outcome = this.#maker.outcome(answer.creation.leaseId);
+        fault = await within(this.#options.schedule, leftMs, outcome, () =>
           unavailable(new Fault("upstream.timeout", "InfluxDB has not answered in time")),
         );
       }
       if (!fault) continue;
       if (!answer.meanwhile || !this.#isUsable(answer.meanwhile)) throw fault;
-      return this.#handed(answer.meanwhile);
+      return handedLease(answer.meanwhile, profile, this.#nowMs());
     }
   }
 
-  /** The lease to use at once, if there is one; its renewal, when it is time, goes on behind. */
-  currentLease(member: string): HandedLease | undefined {
-    if (this.#state !== "running" || !this.#survey.permissions) return undefined;
-    const answer = this.#request(member);
+  /**
+   * The lease to use at once, if there is one of the profile that `retain` was told; its renewal, when it
+   * is time, goes on behind.
+   */
+  currentLease(member: string, profile: LeaseProfile): HandedLease | undefined {
+    if (this.#state !== "running" || !this.#buckets.complete || !this.#isOwn(member, profile))
+      return undefined;
+    const answer = this.#request(member, profile);
     const lease = answer.kind === "current" ? answer.lease : answer.meanwhile;
-    return lease && this.#handed(lease);
+    return lease && handedLease(lease, profile, this.#nowMs());
+  }
+
+  /**
+   * From now on this member's leases are of this profile, or it has none: all others end at once. A shared
+   * lease is not one member's to end.
+   */
+  retain(member: string, profile: LeaseProfile | undefined): void {
+    if (this.#options.strategy === "shared") return;
+    if (this.#book.retain(member, profile?.name, this.#nowMs())) this.#turn();
   }
 
   /** InfluxDB answered 401 to this lease of this member. Another member's lease is not touched. */
@@ -135,9 +162,10 @@ export class LeaseKeeper {
     this.#turn();
   }
 
-  /** Which live lease of this member has this token. */
-  ownsToken(member: string, token: string): string | undefined {
-    return this.#book.leaseIdOf(this.#holder(member), token);
+  /** Which live lease of this member, of the profile that is its own now, has this token. */
+  ownsToken(member: string, profile: LeaseProfile, token: string): string | undefined {
+    if (!this.#isOwn(member, profile)) return undefined;
+    return this.#book.leaseIdOf(this.#holder(member), profile.name, token);
   }
 
   /** All of this member's leases end now. A shared one ends for all, for this member may know its token. */
@@ -146,8 +174,19 @@ export class LeaseKeeper {
     this.#turn();
   }
 
-  /** InfluxDB answered that a bucket is gone: look whether its name has another id now. */
-  bucketGone(): void {
+  /** Asks `mayHold` of everyone who has leases: for when more has become known. */
+  reviewMembers(): void {
+    const { mayHold, strategy } = this.#options;
+    for (const member of mayHold ? this.#book.members() : []) {
+      const isEverybodys = strategy === "shared" && member === SHARED;
+      if (!isEverybodys && mayHold?.(member) === false) this.#book.revokeMember(member, this.#nowMs());
+    }
+    this.#turn();
+  }
+
+  /** InfluxDB answered that a bucket of this profile is gone: look whether its name has another id now. */
+  bucketGone(profile: LeaseProfile): void {
+    this.#buckets.doubt(profile.permissions);
     this.#survey.soon();
     this.#turn();
   }
@@ -176,84 +215,54 @@ export class LeaseKeeper {
     return {
       ...this.#book.snapshot(this.#nowMs()),
       ...this.readiness,
-      profile: this.#options.profile.name,
+      profiles: [...this.#book.profiles()].slice(0, MAX_PROFILES_LISTED),
     };
   }
 
-  #request(member: string): LeaseAnswer {
-    if (this.#state !== "running" || !this.#survey.permissions) {
+  /** Bucket names of one member's own are not among those that the survey finds. */
+  async #findBuckets(member: string, profile: LeaseProfile, deadlineMs: number): Promise<void> {
+    const { schedule, log } = this.#options;
+    if (!this.#buckets.complete || this.#buckets.remembered(profile.permissions)) return;
+    const looked = this.#buckets.resolve(profile.permissions).then(
+      () => undefined,
+      (thrown) => Fault.from(thrown),
+    );
+    const fault = await within(schedule, deadlineMs - this.#nowMs(), looked, () => undefined);
+    // Other trouble is met again when the lease is made, unless there is one still to hand out.
+    if (fault?.code !== "lease.denied") return;
+    log.warn("lease.denied", { member, profile: profile.name, fault });
+    throw fault;
+  }
+
+  #request(member: string, profile: LeaseProfile): LeaseAnswer {
+    if (this.#state !== "running" || !this.#buckets.complete) {
       const reason = this.readiness.reason ?? "the outlet is not running";
       throw new Fault("lease.unavailable", `no lease can be made: ${reason}`, {
         retryAfterMs: NOT_READY_RETRY_MS,
       });
     }
-    const answer = this.#book.request(this.#holder(member), this.#options.profile.name, this.#nowMs());
-    if (answer.kind === "create") {
-      const { leaseId } = answer.creation;
-      this.#creations.set(
-        leaseId,
-        this.#create(answer.creation).finally(() => {
-          this.#creations.delete(leaseId);
-          this.#turn();
-        }),
-      );
-    } else if (answer.kind === "limited") this.#turn();
+    // Since this was asked for, the member may have been given other rights, or none.
+    if (!this.#isOwn(member, profile)) {
+      throw new Fault("lease.denied", "the member's rights were changed or revoked meanwhile", {
+        retryAfterMs: CHANGED_RETRY_MS,
+      });
+    }
+    const answer = this.#book.request(this.#holder(member), profile.name, this.#nowMs());
+    if (answer.kind === "create") this.#maker.make(answer.creation, profile, () => this.#turn());
+    else if (answer.kind === "limited") this.#turn();
     return answer;
-  }
-
-  async #create(creation: Creation): Promise<Fault | undefined> {
-    const { api, clock, log } = this.#options;
-    const { leaseId, member, profile } = creation;
-    const madeAtMs = Math.round(clock.wallMs());
-    const expiresAtMs = madeAtMs + Math.round(creation.expiresAtMs - creation.startedMs);
-    const permissions = this.#survey.permissions ?? [];
-    try {
-      const description = this.#codec.encode({ leaseId, member, profile, madeAtMs, expiresAtMs });
-      const organizationId = permissions[0]?.organizationId ?? "";
-      const { authorizationId, token } = await this.#creationLimit.run(() =>
-        api.createAuthorization({ organizationId, description, permissions }),
-      );
-      const lease = this.#book.created(leaseId, { authorizationId, token: new Secret(token) }, this.#nowMs());
-      this.#survey.creationTried(undefined);
-      log.info("lease.created", { lease: leaseId, member, authorization: authorizationId });
-      return lease ? undefined : new Fault("lease.denied", "the member was revoked meanwhile");
-    } catch (thrown) {
-      const cause = Fault.from(thrown, "upstream.malformed");
-      const ambiguous = mayHaveCreated(cause);
-      this.#book.creationFailed(leaseId, this.#nowMs(), { ambiguous });
-      if (cause.code === "upstream.denied") this.#survey.creationTried(cause.message);
-      this.#survey.soon();
-      log.warn("lease.creation-failed", { lease: leaseId, member, ambiguous, error: cause });
-      return unavailable(cause);
-    }
-  }
-
-  async #revoke(due: LeaseStatus): Promise<void> {
-    const { api, log } = this.#options;
-    const fields = { lease: due.leaseId, member: due.member, authorization: due.authorizationId };
-    try {
-      await api.deleteAuthorization(due.authorizationId);
-      this.#book.revoked(due.authorizationId);
-      log.info("lease.revoked", fields);
-    } catch (thrown) {
-      this.#book.revocationFailed(due.authorizationId, this.#nowMs());
-      const error = Fault.from(thrown, "upstream.malformed");
-      log.warn("lease.revocation-failed", { ...fields, failures: due.failedRevocations + 1, error });
-    }
-    this.#revoking -= 1;
-    this.#turn();
   }
 
   /** Does what is due and sleeps until the next thing is. Safe to call at any time. */
   #turn(): void {
     if (this.#state === "new" || this.#state === "stopped") return;
     const nowMs = this.#nowMs();
-    for (const due of this.#book.takeDueRevocations(nowMs, MAX_REVOCATIONS - this.#revoking)) {
-      this.#revoking += 1;
-      void this.#revoke(due);
-    }
+    this.#ender.endDue(() => this.#turn());
     if (this.#state === "running" && nowMs >= (this.#survey.dueMs() ?? Number.POSITIVE_INFINITY)) {
-      this.#surveying = this.#survey.run().then(() => this.#turn());
+      this.#surveying = this.#survey.run().then(() => {
+        this.#maker.forgetAllBut(this.#book.profiles());
+        this.reviewMembers();
+      });
     }
     if (this.#book.liveCount === 0) this.#whenEmpty();
     this.#arm(nowMs);
@@ -261,7 +270,7 @@ export class LeaseKeeper {
 
   #arm(nowMs: number): void {
     this.#disarm();
-    const revocationMs = this.#revoking < MAX_REVOCATIONS ? this.#book.nextDueMs() : undefined;
+    const revocationMs = this.#ender.nextDueMs();
     const surveyMs = this.#state === "running" ? this.#survey.dueMs() : undefined;
     const nextMs = Math.min(revocationMs ?? Number.POSITIVE_INFINITY, surveyMs ?? Number.POSITIVE_INFINITY);
     const delayMs = Math.min(MAX_SLEEP_MS, Math.max(1, Math.ceil(nextMs - nowMs)));
@@ -269,12 +278,13 @@ export class LeaseKeeper {
   }
 
   /** It may have been rejected or revoked while we waited for the next one. */
-  #isUsable({ member, token, expiresAtMs }: Lease): boolean {
-    return this.#book.leaseIdOf(member, token.reveal()) !== undefined && expiresAtMs > this.#nowMs();
+  #isUsable({ member, profile, token, expiresAtMs }: Lease): boolean {
+    const owned = this.#book.leaseIdOf(member, profile, token.reveal());
+    return owned !== undefined && expiresAtMs > this.#nowMs();
   }
 
-  #handed(lease: Lease): HandedLease {
-    return handedLease(lease, this.#options.profile, this.#nowMs());
+  #isOwn(member: string, profile: LeaseProfile): boolean {
+    return this.#options.strategy === "shared" || this.#book.profileOf(member) === profile.name;
   }
 
   #holder(member: string): string {

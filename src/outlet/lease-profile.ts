@@ -2,17 +2,77 @@
  * outlet: the node beside InfluxDB. It decides who may do what, makes and ends leases, and carries the
  * requests to InfluxDB. It never sees a client, only members.
  *
- * A lease profile is what every lease of one service may do.
+ * A lease profile is what a lease may do. Which one a member gets follows from its attributes.
  */
+import { Fault } from "../base/fault.ts";
+import type { Attributes } from "../identity/attributes.ts";
 import type { Action, Permission } from "../lease/permission.ts";
+import type { Policy } from "../policy/policy.ts";
+import type { Subject } from "../policy/subject.ts";
+import type { Template } from "../policy/template.ts";
 
 export interface LeaseProfile {
-  /** Says in InfluxDB's token list what the token is for: `write:metrics,read:metrics`. */
+  /** Says in InfluxDB's token list what the token is for, `write:metrics,read:metrics`; one name, one set of permissions. */
   readonly name: string;
   /** Each once. */
   readonly permissions: readonly Permission[];
-  /** "lease": a member reaches what its permissions are for. "all": InfluxDB alone decides. */
-  readonly routes: "lease" | "all";
+  /** The actions whose routes are open to holders of such a lease, or "all": then InfluxDB alone decides. */
+  readonly routes: readonly Action[] | "all";
+}
+
+/** As the config has it. */
+export interface PermissionRule {
+  readonly action: Action;
+  readonly bucket: Template;
+  /** Who gets it, by attributes alone; everyone who may use the service where there is none. */
+  readonly allow?: Policy | undefined;
+}
+
+export interface ProfileBookOptions {
+  readonly permissions: readonly PermissionRule[];
+  /** "lease": a member reaches what its permissions are for. Default "lease". */
+  readonly routes?: "lease" | "all";
+}
+
+export class ProfileBook {
+  /** Names of buckets that hold no attribute: each has to be there. */
+  readonly fixedBuckets: readonly string[];
+  readonly #options: ProfileBookOptions;
+  /** By the attributes themselves, which never change: others come in their place. */
+  #known = new WeakMap<Attributes, LeaseProfile>();
+
+  constructor(options: ProfileBookOptions) {
+    this.#options = options;
+    const fixed = options.permissions.filter(({ bucket }) => bucket.attributes.length === 0);
+    this.fixedBuckets = [...new Set(fixed.map(({ bucket }) => bucket.text))];
+  }
+
+  /** @throws Fault `lease.denied` for a subject that gets no permission, or whose attributes do not make a bucket's name. */
+  profileFor(subject: Subject): LeaseProfile {
+    const { attributes, isMember } = subject;
+    // A pinned node and a member without attributes look the same but for this.
+    if (!isMember || !Object.isFrozen(attributes)) return this.#make(subject);
+    const known = this.#known.get(attributes);
+    if (known) return known;
+    const profile = this.#make(subject);
+    this.#known.set(attributes, profile);
+    return profile;
+  }
+
+  #make(subject: Subject): LeaseProfile {
+    const { permissions, routes = "lease" } = this.#options;
+    const given = permissions.filter(({ allow }) => !allow || allow.mayAllow(subject));
+    if (given.length === 0) {
+      throw new Fault("lease.denied", "no permission of the service is for a member with these attributes");
+    }
+    return createLeaseProfile({
+      permissions: given.map(({ action, bucket }) => ({
+        action,
+        bucket: filled(bucket, subject.attributes),
+      })),
+      routes,
+    });
+  }
 }
 
 export function createLeaseProfile(options: {
@@ -20,25 +80,44 @@ export function createLeaseProfile(options: {
   readonly routes?: "lease" | "all";
 }): LeaseProfile {
   const unique = new Map(options.permissions.map((permission) => [nameOf(permission), permission]));
+  const permissions = [...unique.values()];
   return {
-    name:
-      Array.from([...unique.keys()].join(","))
-        .slice(0, MAX_NAME_CHARS)
-        .join("") || "none",
-    permissions: [...unique.values()],
-    routes: options.routes ?? "lease",
+    name: shortened([...unique.keys()].join(",")) || "none",
+    permissions,
+    routes: options.routes === "all" ? "all" : [...new Set(permissions.map(({ action }) => action))],
   };
 }
 
-/** The actions whose routes are open to holders of this profile's leases, or "all" routes. */
-export function permissionsOf(profile: LeaseProfile): readonly Action[] | "all" {
-  if (profile.routes === "all") return "all";
-  return [...new Set(profile.permissions.map(({ action }) => action))];
+function filled(bucket: Template, attributes: Attributes): string {
+  try {
+    return bucket.fill(attributes);
+  } catch (thrown) {
+    const cause = Fault.from(thrown);
+    throw new Fault("lease.denied", `bucket "${bucket.text}": ${cause.message}`, { cause });
+  }
+}
+
+/** A comma ends a permission. */
+function nameOf({ action, bucket }: Permission): string {
+  return `${action}:${bucket.replace(/[%,]/g, encodeURIComponent)}`;
 }
 
 /** A description holds 2,048 characters, and one character of a name may take twelve of them. */
 const MAX_NAME_CHARS = 80;
 
-function nameOf({ action, bucket }: Permission): string {
-  return `${action}:${bucket}`;
+/** Long names stay apart by a digest of what is cut off. */
+function shortened(name: string): string {
+  const chars = Array.from(name);
+  if (chars.length <= MAX_NAME_CHARS) return name;
+  const digest = fnv1a(name).toString(16).padStart(16, "0");
+  return `${chars.slice(0, MAX_NAME_CHARS - digest.length - 1).join("")}~${digest}`;
+}
+
+/** FNV-1a, 64 bits. The names are the operator's: nobody else could look for two of one digest. */
+function fnv1a(text: string): bigint {
+  let hash = 0xcbf29ce484222325n;
+  for (const byte of new TextEncoder().encode(text)) {
+    hash = BigInt.asUintN(64, (hash ^ BigInt(byte)) * 0x100000001b3n);
+  }
+  return hash;
 }

@@ -10,10 +10,8 @@ import { Fault } from "../base/fault.ts";
 import type { Log } from "../base/log.ts";
 import type { DescriptionCodec } from "../lease/description.ts";
 import type { LeaseBook } from "../lease/lease-book.ts";
-import type { ResolvedPermission } from "../lease/permission.ts";
+import type { BucketDirectory } from "./bucket-directory.ts";
 import type { InfluxdbApi } from "./influxdb-api.ts";
-import type { LeaseProfile } from "./lease-profile.ts";
-import { resolvePermissions } from "./permission-resolution.ts";
 
 export interface Readiness {
   readonly ready: boolean;
@@ -25,8 +23,9 @@ export interface LeaseSurveyOptions {
   readonly api: InfluxdbApi;
   readonly book: LeaseBook;
   readonly codec: DescriptionCodec;
-  readonly organization: string;
-  readonly profile: LeaseProfile;
+  readonly buckets: BucketDirectory;
+  /** A name means another bucket now, or none. */
+  readonly bucketChanged: (name: string) => void;
   readonly clock: Clock;
   readonly random: Random;
   readonly log: Log;
@@ -41,7 +40,6 @@ const MIN_GAP_MS = 5_000;
 
 export class LeaseSurvey {
   readonly #options: LeaseSurveyOptions;
-  #permissions: readonly ResolvedPermission[] | undefined;
   #running = false;
   #startedMs = Number.NEGATIVE_INFINITY;
   #dueMs = Number.NEGATIVE_INFINITY;
@@ -55,11 +53,6 @@ export class LeaseSurvey {
 
   constructor(options: LeaseSurveyOptions) {
     this.#options = options;
-  }
-
-  /** What leases are made with; undefined until it is known. */
-  get permissions(): readonly ResolvedPermission[] | undefined {
-    return this.#permissions;
   }
 
   get readiness(): Readiness {
@@ -94,7 +87,7 @@ export class LeaseSurvey {
     this.#wantedMs = Number.POSITIVE_INFINITY;
     try {
       await this.#adoptAll();
-      await this.#resolve();
+      await this.#options.buckets.refresh((name) => this.#changed(name));
       // Nothing but another token, or this one put in force again, ends what creations were denied for.
       const sameToken = this.#creationTrouble?.tokenChanges === this.#options.api.tokenChanges;
       if (this.#failures > 0 || !sameToken) this.#creationTrouble = undefined;
@@ -134,20 +127,9 @@ export class LeaseSurvey {
     book.scanned(this.#startedMs, clock.monotonicMs());
   }
 
-  async #resolve(): Promise<void> {
-    const { api, book, clock, log, organization, profile } = this.#options;
-    try {
-      const permissions = await resolvePermissions(api, { organization, permissions: profile.permissions });
-      if (this.#permissions && idsOf(this.#permissions) !== idsOf(permissions)) {
-        log.warn("lease.buckets-changed", { organization });
-        book.revokeAll(clock.monotonicMs());
-      }
-      this.#permissions = permissions;
-    } catch (fault) {
-      // A bucket that is gone: no lease can be right until it is there again.
-      if (fault instanceof Fault && fault.code === "lease.denied") this.#permissions = undefined;
-      throw fault;
-    }
+  #changed(bucket: string): void {
+    this.#options.log.warn("lease.buckets-changed", { bucket });
+    this.#options.bucketChanged(bucket);
   }
 
   /** Once per change. */
@@ -155,11 +137,7 @@ export class LeaseSurvey {
     const { ready, reason } = this.readiness;
     if (reason === this.#said) return;
     this.#said = reason;
-    if (ready) this.#options.log.info("lease.ready", { profile: this.#options.profile.name });
+    if (ready) this.#options.log.info("lease.ready");
     else this.#options.log.error("lease.not-ready", { reason });
   }
-}
-
-function idsOf(permissions: readonly ResolvedPermission[]): string {
-  return permissions.map(({ bucketId, organizationId }) => `${organizationId}/${bucketId}`).join();
 }

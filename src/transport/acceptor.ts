@@ -14,9 +14,7 @@ export interface AcceptorOptions {
   readonly wires: WireProvider;
   readonly ticker: Ticker;
   readonly session: Pick<SessionOptions, "party" | "limits" | "suite" | "keepaliveMs" | "authorize">;
-  readonly onStream: (
-    ...args: [...Parameters<SessionEvents["onStream"]>, link: Link]
-  ) => ReturnType<SessionEvents["onStream"]>;
+  readonly onStream: SessionEvents["onStream"];
   /** A channel is up. */
   readonly onUp?: (link: Link, peer: Peer) => void;
   /** A channel that was up is over. */
@@ -127,7 +125,7 @@ export class Acceptor {
           settled();
           this.#established(link, peer);
         },
-        onStream: (stream, head, peer) => this.#options.onStream(stream, head, peer, link),
+        onStream: this.#options.onStream,
         onGoAway() {},
         onClosed: (fault) => {
           const established = !pending;

@@ -35,7 +35,7 @@ export interface DialerOptions {
 export interface DialerStatus {
   readonly state: "up" | "connecting" | "stopped";
   readonly remote?: string;
-  readonly peer?: Peer;
+  readonly peer?: Pick<Peer, "identifier" | "software" | "clockSkewMs">;
   readonly upForMs?: number;
   readonly streams: number;
   readonly connects: number;
@@ -121,7 +121,7 @@ export class Dialer implements StreamOpener {
     return {
       state: this.#stopped ? "stopped" : link ? "up" : "connecting",
       ...(link ? { remote: link.remote, upForMs: Math.round(performance.now() - link.openedAtMs) } : {}),
-      ...(link?.peer ? { peer: link.peer } : {}),
+      ...(link?.peer ? { peer: shown(link.peer) } : {}),
       ...(fault && !link ? { lastFault: { code: fault.code, message: fault.message } } : {}),
       streams: links.reduce((sum, each) => sum + each.session.streamCount, 0),
       connects: this.#connects,
@@ -288,4 +288,8 @@ export class Dialer implements StreamOpener {
     }, DRAIN_POLL_MS);
     timer.unref?.();
   }
+}
+
+function shown({ identifier, software, clockSkewMs }: Peer): NonNullable<DialerStatus["peer"]> {
+  return { identifier, software, clockSkewMs: Math.round(clockSkewMs) };
 }

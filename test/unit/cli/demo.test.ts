@@ -37,6 +37,7 @@ async function run(roles: Roles, options: { json?: boolean } = {}) {
   const err: string[] = [];
   const invocation: Invocation = {
     options: { fast: true },
+    positionals: [],
     env: { NO_COLOR: "1" },
     roles,
     json: options.json ?? false,

@@ -1,0 +1,100 @@
+import { number, record, records, type Told, text, texts } from "../admin-answer.ts";
+import { adminOptions, nodeOf } from "../admin-client.ts";
+import { factsText, jsonText } from "../admin-text.ts";
+import type { Command } from "../command.ts";
+import { spanText } from "../span-text.ts";
+import { alignedRows } from "../table.ts";
+
+export const status: Command = {
+  name: "status",
+  summary: "show what a running node does",
+  options: adminOptions,
+  async run(invocation) {
+    const { terminal, json } = invocation;
+    const told = await (await nodeOf(invocation))("GET", "/status");
+    if (json) terminal.out(jsonText(told));
+    else for (const line of alignedRows(rows(record(told), Date.now()))) terminal.out(line);
+    return 0;
+  },
+};
+
+type Row = readonly [label: string, value: string];
+
+function rows(told: Told, nowMs: number): Row[] {
+  const { inlet, outlet, ...others } = record(told.roles);
+  return [
+    ["identifier", String(told.identifier)],
+    [
+      "version",
+      `${told.version} on ${told.runtime}, up for ${spanText((number(told.uptimeSeconds) ?? 0) * 1000)}`,
+    ],
+    ["ready", told.ready === true ? "yes" : "NO"],
+    ...texts(told.reasons).map((reason): Row => ["", reason]),
+    ...(told.enrollment === undefined ? [] : [enrollmentRow(record(told.enrollment), nowMs)]),
+    ...(inlet === undefined ? [] : inletRows(record(inlet), nowMs)),
+    ...(outlet === undefined ? [] : outletRows(record(outlet))),
+    ...Object.keys(others).map((role): Row => [role, "running"]),
+    ...(told.authority === undefined ? [] : authorityRows(record(told.authority))),
+  ];
+}
+
+function enrollmentRow({ state, ...more }: Told, nowMs: number): Row {
+  return ["enrollment", [text(state), factsText(more, nowMs)].filter(Boolean).join(", ")];
+}
+
+function inletRows({ channel, services }: Told, nowMs: number): Row[] {
+  const { state, remote, upForMs, lastFault } = record(channel);
+  const up = number(upForMs);
+  const detail = text(record(lastFault).message) ?? (up === undefined ? undefined : `for ${spanText(up)}`);
+  const to = text(remote);
+  return [
+    ["inlet", `channel ${String(state)}${to ? ` to ${to}` : ""}${detail ? `: ${detail}` : ""}`],
+    ...records(services).map(
+      ({ service, listen, lease }): Row => [
+        "",
+        `${service} at ${listen}: ${leaseText(record(lease), nowMs)}`,
+      ],
+    ),
+  ];
+}
+
+function leaseText({ held, expiresInMs, renewInMs, lastFault }: Told, nowMs: number): string {
+  if (held !== true) return `no lease${text(lastFault) ? ` (${lastFault})` : " yet"}`;
+  return `lease held, ${factsText({ renewInMs, expiresInMs }, nowMs)}`;
+}
+
+function outletRows({ channels, services }: Told): Row[] {
+  return [
+    ["outlet", `${number(record(channels).live) ?? 0} channels`],
+    ...records(services).map(({ name, influxdb, leases }): Row => {
+      const { ready, reason, count } = record(leases);
+      const state = ready === true ? "ready" : `NOT READY${text(reason) ? `: ${reason}` : ""}`;
+      return ["", `${name} for ${influxdb}: ${state}, ${number(count) ?? 0} leases`];
+    }),
+  ];
+}
+
+function authorityRows({ publicKey, members, locked, revoked, clones, ticketsOpen }: Told): Row[] {
+  const counts = [
+    `${count(members)} members`,
+    ...(
+      [
+        ["locked", locked],
+        ["revoked", revoked],
+        ["tickets open", ticketsOpen],
+      ] as const
+    )
+      .filter(([, value]) => count(value) > 0)
+      .map(([what, value]) => `${count(value)} ${what}`),
+    ...(count(clones) > 0 ? [`${count(clones)} CLONED: see "member list"`] : []),
+  ];
+  return [
+    ["authority", `public key ${String(publicKey)}`],
+    ["", counts.join(", ")],
+  ];
+}
+
+/** A count, or what is to be counted. */
+function count(value: unknown): number {
+  return Array.isArray(value) ? value.length : (number(value) ?? 0);
+}

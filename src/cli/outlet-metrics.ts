@@ -1,0 +1,45 @@
+/** What an outlet's services tell Prometheus. */
+import type { InfluxdbService } from "../outlet/influxdb-service.ts";
+import type { Metric } from "./metrics.ts";
+
+export function outletMetrics(services: readonly InfluxdbService[]): Metric[] {
+  const metrics: Metric[] = [];
+  for (const service of services) {
+    const labels = { service: service.name };
+    const { counts } = service;
+    const { leases, totals, revocationsPending, ready } = service.keeper.snapshot();
+    const add = (kind: Metric["kind"], name: string, help: string, value: number): void => {
+      metrics.push({ kind, name, help, value, labels });
+    };
+    add("gauge", "outlet_ready", "1 when InfluxDB was reached and leases can be made.", ready ? 1 : 0);
+    add("counter", "outlet_requests_total", "Requests let through to InfluxDB.", counts.requests);
+    add("counter", "outlet_requests_refused_total", "Requests refused at the gate.", counts.refused);
+    add("counter", "outlet_requests_failed_total", "Requests that ended in a fault or a 5xx.", counts.failed);
+    add("gauge", "outlet_requests_active", "Requests under way.", counts.active);
+    add("counter", "outlet_received_bytes_total", "Request body bytes from members.", counts.receivedBytes);
+    add("counter", "outlet_sent_bytes_total", "Answer body bytes to members.", counts.sentBytes);
+    add("gauge", "outlet_leases", "InfluxDB tokens of ours that may be alive.", leases.length);
+    add("counter", "outlet_leases_created_total", "Tokens made.", totals.created);
+    add(
+      "counter",
+      "outlet_lease_creations_failed_total",
+      "Tokens that could not be made.",
+      totals.creationsFailed,
+    );
+    add("counter", "outlet_leases_adopted_total", "Tokens found again after a restart.", totals.adopted);
+    add("counter", "outlet_leases_revoked_total", "Tokens ended.", totals.revoked);
+    add(
+      "counter",
+      "outlet_revocations_failed_total",
+      "Failed tries to end a token.",
+      totals.revocationsFailed,
+    );
+    add(
+      "gauge",
+      "outlet_revocations_pending",
+      "Tokens that still have to be ended after a failure.",
+      revocationsPending,
+    );
+  }
+  return metrics;
+}

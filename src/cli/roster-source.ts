@@ -1,0 +1,58 @@
+/** The member list of an outlet whose authority is elsewhere: followed over the network, remembered on disk. */
+import { systemClock } from "../base/clock.ts";
+import type { Sighting } from "../channel/exchange.ts";
+import { defaultLimits } from "../channel/limits.ts";
+import type { Roster } from "../identity/roster.ts";
+import { type BarredStore, RosterFollower } from "../membership/roster-follower.ts";
+import type { NodeContext } from "./node-context.ts";
+import { StateDirectory } from "./state-directory.ts";
+
+export interface FollowedRoster {
+  readonly roster: Roster;
+  observe(sighting: Sighting): void;
+  start(): Promise<void>;
+  status(): object;
+  stop(): void;
+}
+
+/** Who is revoked or locked, by the last list that was seen. */
+const BARRED_FILE = "barred.json";
+const MAX_BARRED_BYTES = 16 * 1024 * 1024;
+
+/** @returns undefined where the authority is here, or this node has none. */
+export function followRoster(context: NodeContext): FollowedRoster | undefined {
+  const { config, standing, party, wires, ticker, suite, log } = context;
+  if (context.authority || standing.status() === undefined) return undefined;
+  const { keepaliveMs, maxAgeMs, advertise } = config.channel;
+  const follower = new RosterFollower({
+    ...{ party, wires, ticker, suite, log, keepaliveMs, maxAgeMs },
+    limits: defaultLimits,
+    trust: standing.trust,
+    authorityAddresses: () => standing.authorityAddresses(),
+    services: config.outlets.influxdb.map(({ service }) => service),
+    addresses: advertise.map(({ text }) => text),
+    store: barredFile(config.agent.stateDir),
+    clock: systemClock,
+  });
+  standing.onChange(() => follower.wake());
+  return {
+    roster: follower,
+    observe: (sighting) => follower.note(sighting),
+    start: () => follower.start(),
+    status: () => follower.status(),
+    stop: () => follower.stop(),
+  };
+}
+
+function barredFile(stateDir: string): BarredStore {
+  return {
+    async load() {
+      const directory = await StateDirectory.find(stateDir);
+      return await directory?.readPrivateFile(BARRED_FILE, MAX_BARRED_BYTES);
+    },
+    async save(text) {
+      const directory = await StateDirectory.make(stateDir);
+      await directory.replacePrivateFile(BARRED_FILE, text);
+    },
+  };
+}

@@ -1,0 +1,131 @@
+/**
+ * What this node is to its authority: nothing (a node of pinned identifiers), a member, or the authority
+ * itself. Roles see no more of it than this.
+ */
+import { systemClock } from "../base/clock.ts";
+import { Fault } from "../base/fault.ts";
+import type { Log } from "../base/log.ts";
+import type { Secret } from "../base/secret.ts";
+import { defaultLimits } from "../channel/limits.ts";
+import type { LocalParty } from "../channel/local-party.ts";
+import { parseTcpAddress } from "../config/address.ts";
+import type { Config } from "../config/config.ts";
+import { readSecretFile } from "../config/secret-file.ts";
+import { resolveSecret } from "../config/secret-store.ts";
+import type { CipherSuite, CryptoProvider } from "../crypto/provider.ts";
+import { AuthorityClient } from "../membership/authority-client.ts";
+import type { EnrollmentStore } from "../membership/enrollment.ts";
+import { EnrollmentKeeper } from "../membership/enrollment-keeper.ts";
+import { Trust } from "../membership/trust.ts";
+import type { Ticker } from "../transport/ticker.ts";
+import type { TcpAddress, WireProvider } from "../transport/wire.ts";
+import { enrollmentFile } from "./enrollment-file.ts";
+
+export interface Standing {
+  readonly trust: Trust;
+  /** For the hello; undefined while there is none. */
+  credential(): string | undefined;
+  outletAddresses(): readonly TcpAddress[];
+  /** `tcp://host:port` */
+  authorityAddresses(): readonly string[];
+  /** The credential or the addresses are new. */
+  onChange(listener: () => void): void;
+  /** A peer has refused us: perhaps the credential is over. */
+  refused(): void;
+  /** Why this node is no member, where it ought to be one. */
+  trouble(): Fault | undefined;
+  /** For `/status`; undefined where there is nothing to tell. */
+  status(): object | undefined;
+  stop(): void;
+}
+
+export interface StandingOptions {
+  readonly config: Pick<Config, "agent" | "enroll" | "inlets" | "outlets">;
+  readonly party: LocalParty;
+  readonly provider: CryptoProvider;
+  readonly suite: CipherSuite;
+  readonly wires: WireProvider;
+  readonly ticker: Ticker;
+  readonly log: Log;
+  readonly env: Readonly<Record<string, string | undefined>>;
+}
+
+/** @throws Fault `state.unusable` for a record that cannot be used; `secret.unavailable` for a ticket that cannot be read. */
+export async function startStanding(options: StandingOptions): Promise<Standing> {
+  const { config, provider } = options;
+  const { stateDir } = config.agent;
+  const store = storeOf({ ...options, stateDir });
+  const trust = new Trust({ provider, clock: systemClock });
+  const services = [...config.inlets.influxdb, ...config.outlets.influxdb];
+  const pinned = services.length > 0 && services.every(({ authorized }) => authorized.length > 0);
+  if (pinned && !config.enroll.ticket && !(await store.load())) return unenrolled(trust);
+  const keeper = makeKeeper({ ...options, stateDir, trust, ticket: await ticketOf(options) });
+  await keeper.start();
+  return {
+    trust,
+    credential: () => keeper.credential(),
+    outletAddresses: () => addressesIn(keeper.outletAddresses()),
+    authorityAddresses: () => keeper.authorityAddresses(),
+    onChange: (listener) => void keeper.onChange(listener),
+    refused: () => keeper.noteRefused(),
+    trouble() {
+      const { state, lastFault } = keeper.status();
+      if (state === "member" || pinned) return undefined;
+      const why = lastFault ? `: ${lastFault.message}` : "";
+      return new Fault("enrollment.missing", `this node is not enrolled yet${why}`);
+    },
+    status: () => keeper.status(),
+    stop: () => keeper.stop(),
+  };
+}
+
+export function makeKeeper(
+  options: Omit<StandingOptions, "config" | "env"> & {
+    readonly stateDir: string;
+    readonly trust: Trust;
+    readonly ticket: Secret | undefined;
+  },
+): EnrollmentKeeper {
+  const { provider, trust, ticket, log } = options;
+  return new EnrollmentKeeper({
+    source: new AuthorityClient({ ...options, limits: defaultLimits, clock: systemClock }),
+    store: storeOf(options),
+    ticket,
+    trust,
+    provider,
+    clock: systemClock,
+    log,
+  });
+}
+
+function storeOf({
+  stateDir,
+  party,
+  provider,
+}: Pick<StandingOptions, "party" | "provider"> & { readonly stateDir: string }): EnrollmentStore {
+  return enrollmentFile(stateDir, { provider, identifier: party.identity.identifier });
+}
+
+async function ticketOf({ config, env }: StandingOptions): Promise<Secret | undefined> {
+  const { ticket } = config.enroll;
+  return ticket && (await resolveSecret(ticket, { env, readFile: readSecretFile }));
+}
+
+/** Only peers that the config names are known, and no one vouches for this node. */
+function unenrolled(trust: Trust): Standing {
+  return {
+    trust,
+    credential: () => undefined,
+    outletAddresses: () => [],
+    authorityAddresses: () => [],
+    onChange() {},
+    refused() {},
+    trouble: () => undefined,
+    status: () => undefined,
+    stop() {},
+  };
+}
+
+function addressesIn(texts: readonly string[]): TcpAddress[] {
+  return texts.map(parseTcpAddress).filter((address) => address !== undefined);
+}

@@ -1,0 +1,17 @@
+/** What a lease book is told when it is made. */
+import type { Random } from "../base/clock.ts";
+
+export interface LeaseBookOptions {
+  readonly lifetimeMs: number;
+  /** How long a superseded lease is kept for what is in flight. Default: min(30 s, lifetime / 4). */
+  readonly overlapMs?: number;
+  /** Default 20,000. Found leases are tracked beyond it: the duty to revoke has no limit. */
+  readonly maxLeases?: number;
+  /** Tokens of one member and profile that may be alive at once, with those of other profiles that are on their way out. Default 2. */
+  readonly maxLeasesPerMember?: number;
+  /** Over all members; twice as many at once. Default 100. */
+  readonly creationsPerSecond?: number;
+  readonly random: Random;
+  /** Unguessable and never the same twice. */
+  readonly newLeaseId: () => string;
+}

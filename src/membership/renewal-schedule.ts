@@ -1,0 +1,48 @@
+/** When a credential is renewed, and how long to wait after a failure. Spans in milliseconds. */
+import { type BackOff, equalJitterMs } from "../base/back-off.ts";
+import type { Clock, Random } from "../base/clock.ts";
+import type { Fault } from "../base/fault.ts";
+import { CLOCK_SKEW_MS } from "../identity/attestation.ts";
+import type { Credential } from "../identity/credential.ts";
+import type { Grant } from "./authority-client.ts";
+
+const BACK_OFF: BackOff = { firstMs: 1_000, maxMs: 30_000 };
+/** A used ticket or a revoked member has to be put right by a person, who takes longer. */
+const OPERATOR_BACK_OFF: BackOff = { firstMs: 5_000, maxMs: 300_000 };
+/** Those who start together do not renew together. */
+const SOON_MS = 30_000;
+const AT_ONCE_MS = 5_000;
+const SHORTEST_MS = 1_000;
+/** A timer set for longer fires at once. */
+const LONGEST_MS = 2 ** 31 - 1;
+
+/** @param failures in a row so far, 1 or more. */
+export function retryWaitMs(fault: Fault, failures: number, random: Random): number {
+  const backOff = fault.blame === "operator" ? OPERATOR_BACK_OFF : BACK_OFF;
+  const askedMs = Math.min(fault.retryAfterMs ?? 0, OPERATOR_BACK_OFF.maxMs);
+  return Math.max(equalJitterMs(backOff, failures, random), askedMs);
+}
+
+/** The authority says when; up to a tenth before that. */
+export function renewalAfterGrantMs({ renewInMs, outletAddresses }: Grant, random: Random): number {
+  // As long as the authority knows no outlet, a member is of no use: it asks again soon.
+  const laterMs = outletAddresses.length > 0 ? renewInMs : Math.min(renewInMs, SOON_MS);
+  return Math.min(LONGEST_MS, Math.max(SHORTEST_MS, laterMs * (1 - random() / 10)));
+}
+
+/**
+ * For a credential that was found in the state directory. Between half and two thirds of its life, where this
+ * machine's clock can be believed; a clock before its first day cannot.
+ */
+export function renewalAfterStartMs(credential: Credential, clock: Clock, random: Random): number {
+  const { issuedAtMs, expiresAtMs } = credential;
+  const ageMs = clock.wallMs() - issuedAtMs;
+  if (ageMs < -CLOCK_SKEW_MS) return SHORTEST_MS + random() * (SOON_MS - SHORTEST_MS);
+  const dueMs = (expiresAtMs - issuedAtMs) * (0.5 + random() * 0.16) - Math.max(0, ageMs);
+  return dueMs > 0 ? Math.min(LONGEST_MS, dueMs) : promptlyMs(random);
+}
+
+/** For what somebody waits for, and many may at once. */
+export function promptlyMs(random: Random): number {
+  return random() * AT_ONCE_MS;
+}
