@@ -53,7 +53,11 @@ const rooms: Readonly<Record<string, Room>> = {
   membership: { rooms: ["base", "crypto", "identity", "policy", "channel", "transport"] },
   authority: {
     rooms: ["base", "crypto", "identity", "lease", "channel"],
-    modules: { "*": ["node:fs"], "sqlite-file.ts": ["node:fs", "node:sqlite"], "authority-store.ts": ["node:sqlite"] },
+    modules: {
+      "*": ["node:fs"],
+      "sqlite-file.ts": ["node:fs", "node:path", "node:sqlite"],
+      "authority-store.ts": ["node:sqlite"],
+    },
   },
   "stand-in": { rooms: ["base"], modules: { "*": ["hono"] } },
   cli: {

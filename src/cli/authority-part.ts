@@ -7,7 +7,6 @@ import { openAuthorityStore } from "../authority/authority-store.ts";
 import { systemClock } from "../base/clock.ts";
 import { Fault } from "../base/fault.ts";
 import type { Log } from "../base/log.ts";
-import type { TcpAddress } from "../config/address.ts";
 import type { AuthorityConfig, Config } from "../config/config.ts";
 import type { CryptoProvider } from "../crypto/provider.ts";
 import { toBase64url } from "../identity/base64url.ts";
@@ -31,6 +30,8 @@ export interface AuthorityPart {
   readonly authority: Authority;
   readonly desk: AuthorityDesk;
   readonly standing: Standing;
+  /** Where the node listens, once that is known: members are told so where the config says nothing else. */
+  listensAt(addresses: readonly string[]): void;
   status(): Record<string, unknown>;
   metrics(): Metric[];
   close(): void;
@@ -43,9 +44,8 @@ export async function openAuthority(options: AuthorityPartOptions): Promise<Auth
   const database = join(stateDir, DATABASE_FILE);
   const key = await authorityKey(stateDir, database, provider);
   const store = await openAuthorityStore(database);
-  const addresses = advertised(config)
-    .map(({ text }) => text)
-    .slice(0, MAX_TICKET_ADDRESSES);
+  const { advertise, listen } = config.channel;
+  let addresses: readonly string[] = (advertise.length > 0 ? advertise : listen).map(({ text }) => text);
   const authority = new Authority({
     store,
     key,
@@ -55,7 +55,7 @@ export async function openAuthority(options: AuthorityPartOptions): Promise<Auth
     log,
     credentialLifetimeMs: config.authority.credentialExpiresInMs,
     clones: config.authority.clones,
-    addresses: () => addresses,
+    addresses: () => addresses.slice(0, MAX_TICKET_ADDRESSES),
   });
   authority.start();
   const trust = new Trust({ provider, clock: systemClock });
@@ -64,6 +64,9 @@ export async function openAuthority(options: AuthorityPartOptions): Promise<Auth
     authority,
     desk: new AuthorityDesk(authority, log),
     standing: ownStanding(authority, trust, identity, config.authority.credentialExpiresInMs),
+    listensAt(bound) {
+      if (advertise.length === 0) addresses = bound;
+    },
     status: () => authorityStatus(authority),
     metrics: () => authorityMetrics(authority),
     close: () => authority.close(),
@@ -81,11 +84,6 @@ async function authorityKey(stateDir: string, database: string, provider: Crypto
     );
   }
   return await loadOrCreateIdentity(stateDir, provider, AUTHORITY_KEY_FILE);
-}
-
-/** Where members are told that this node is: as the config says, else where it listens. */
-export function advertised({ channel }: Pick<Config, "channel">): readonly TcpAddress[] {
-  return channel.advertise.length > 0 ? channel.advertise : channel.listen;
 }
 
 /** The node vouches for itself, anew at half the life of what it says. */

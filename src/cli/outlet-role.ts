@@ -47,6 +47,7 @@ export async function startOutletRole(context: NodeContext): Promise<Role> {
   });
   roster?.onChange((member) => memberChanged(member, services, door));
   await door.open();
+  authority?.listensAt(door.listeners);
   await followed?.start();
   for (const { keeper } of services) keeper.start();
 

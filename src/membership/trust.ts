@@ -107,7 +107,7 @@ export class Trust {
     if (this.#anchor) return this.#anchor;
     throw new Fault(
       "handshake.unauthorized",
-      `${identifier} is not in "authorized" here, and this node belongs to no authority that could vouch for it`,
+      `${identifier} is not in "authorized" here, and this node belongs to no authority that could vouch for it; add it if the node is yours`,
     );
   }
 

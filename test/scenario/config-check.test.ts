@@ -36,7 +36,7 @@ async function check(file: string, env: Readonly<Record<string, string>> = {}) {
 }
 
 describe("config check", () => {
-  it("takes the inlet's sample once its placeholder is filled in", async () => {
+  it("takes the inlet's sample", async () => {
     expect(await check(await sample("inlet"))).toEqual({
       code: 0,
       stdout: "the config is good\n",
@@ -53,7 +53,7 @@ describe("config check", () => {
   it("says which placeholder is not filled in", async () => {
     const { stdout } = await culvert(["config", "sample", "--role", "inlet"]);
     const file = join(await tempDir("sample"), "culvert.toml");
-    await writeFile(file, stdout);
+    await writeFile(file, stdout.replace("# authorized =", "authorized ="));
     const { code, findings } = await check(file);
     expect(code).toBe(1);
     expect(findings).toEqual([expect.stringMatching(/culvert\.toml:\d+: .*"authorized"/)]);

@@ -17,10 +17,10 @@ describe("culvert demo", () => {
   const start = (...args: string[]) =>
     new Spawned({ command: binary("culvert"), args: ["demo", ...args], env: { TMPDIR: folder } });
 
-  it("tells eight steps in plain text when piped, all of them as told", async () => {
+  it("tells nine steps in plain text when piped, all of them as told", async () => {
     const demo = await culvert(["demo", "--fast"], { env: { TMPDIR: folder } });
     expect(demo.exit).toEqual({ code: 0, signal: undefined });
-    expect(demo.stdout.match(/^\d\/8 /gm)).toEqual([1, 2, 3, 4, 5, 6, 7, 8].map((step) => `${step}/8 `));
+    expect(demo.stdout.match(/^\d\/9 /gm)).toEqual([1, 2, 3, 4, 5, 6, 7, 8, 9].map((step) => `${step}/9 `));
     expect(demo.stdout).toMatch(/\d+ made, \d+ revoked/);
     expect(demo.output).not.toMatch(/FAILED|\u001b/);
     expect(demo.stderr).toBe("");
@@ -30,7 +30,7 @@ describe("culvert demo", () => {
     const demo = await culvert(["demo", "--fast", "--json"], { env: { TMPDIR: folder } });
     const told = JSON.parse(demo.stdout);
     expect(told).toMatchObject({ ok: true, summary: { failedWrites: 0 } });
-    expect(told.steps).toHaveLength(8);
+    expect(told.steps).toHaveLength(9);
     expect(
       told.steps.flatMap((step: { checks: { ok: boolean }[] }) => step.checks.map(({ ok }) => ok)),
     ).not.toContain(false);
@@ -48,7 +48,7 @@ describe("culvert demo", () => {
     "ends in good order at %s in the middle of the story",
     async (signal) => {
       const demo = start();
-      await demo.waitForOutput(/^4\/8 /m);
+      await demo.waitForOutput(/^4\/9 /m);
       demo.signal(signal);
       expect(await demo.waitForExit()).toEqual({ code: 1, signal: undefined });
       expect(demo.stderr).toMatch(/interrupted/);
@@ -61,7 +61,7 @@ describe("culvert demo", () => {
     expect((await writeLines(url!, "room,sensor=mine celsius=1")).status).toBe(204);
     demo.signal("SIGINT");
     expect(await demo.waitForExit()).toEqual({ code: 0, signal: undefined });
-    expect(demo.stdout).toMatch(/^8\/8 /m);
+    expect(demo.stdout).toMatch(/^9\/9 /m);
     expect(demo.output).not.toMatch(/FAILED/);
   });
 });

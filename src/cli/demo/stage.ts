@@ -7,8 +7,11 @@ import { mkdtempSync, realpathSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createLog, type Log } from "../../base/log.ts";
+import type { Secret } from "../../base/secret.ts";
 import { parseConfig } from "../../config/config.ts";
 import { chooseProvider } from "../../crypto/choose-provider.ts";
+import { parseAttributes } from "../../identity/attributes.ts";
+import { parseIdentifier } from "../../identity/identifier.ts";
 import { loadOrCreateIdentity } from "../identity-store.ts";
 import { type Roles, type RunningNode, startNode } from "../node.ts";
 import { BUCKET, DemoInfluxdb, ORGANIZATION } from "./demo-influxdb.ts";
@@ -16,6 +19,8 @@ import { BUCKET, DemoInfluxdb, ORGANIZATION } from "./demo-influxdb.ts";
 const GRACE_MS = 3_000;
 const KEPT_LOG_LINES = 40;
 const TOKEN_VARIABLE = "INFLUXDB_TOKEN";
+const TICKET_VARIABLE = "CULVERT_TICKET";
+const TICKET_MS = 600_000;
 
 export class Stage {
   readonly influxdb: DemoInfluxdb;
@@ -64,28 +69,40 @@ export class Stage {
       `[[outlets.influxdb.permissions]]\n action = "${action}"\n bucket = "${BUCKET}"\n`;
     this.#outlet = await this.#start(
       "outlet",
-      `[channel]
+      `[authority]
+       [channel]
          listen = ["tcp://127.0.0.1:0"]
        [[outlets.influxdb]]
          url = "${this.influxdb.url}"
          organization = "${ORGANIZATION}"
          token = "@{env:${TOKEN_VARIABLE}}"
-         authorized = ["${this.identifiers.inlet}"]
          lease_expires_in = "${this.#leaseExpiresIn}"
        ${permission("write")}${permission("read")}`,
+      { [TOKEN_VARIABLE]: this.influxdb.adminToken.reveal() },
     );
     return addressIn(this.#outlet, "outlet");
   }
 
+  /** For one device. */
+  makeTicket(): Secret {
+    const { text } = this.#authority.createTicket({
+      attributes: parseAttributes({ "influxdb-inlet": "true" }),
+      expiresInMs: TICKET_MS,
+      uses: 1,
+      service: "influxdb",
+    });
+    return text;
+  }
+
   /** @returns the address for clients: `http://127.0.0.1:PORT`. */
-  async startInlet(channelAddress: string): Promise<string> {
+  async startInlet(ticket: Secret): Promise<string> {
     this.#inlet = await this.#start(
       "inlet",
-      `[channel]
-         connect = ["${channelAddress}"]
+      `[enroll]
+         ticket = "@{env:${TICKET_VARIABLE}}"
        [[inlets.influxdb]]
-         listen = "127.0.0.1:0"
-         authorized = ["${this.identifiers.outlet}"]`,
+         listen = "127.0.0.1:0"`,
+      { [TICKET_VARIABLE]: ticket.reveal() },
     );
     return addressIn(this.#inlet, "inlet");
   }
@@ -96,6 +113,20 @@ export class Stage {
 
   get inlet(): RunningNode | undefined {
     return this.#inlet;
+  }
+
+  members(): string[] {
+    return this.#authority.members().map(({ identifier }) => identifier);
+  }
+
+  revokeInlet(): void {
+    this.#authority.revoke(parseIdentifier(this.identifiers.inlet));
+  }
+
+  get #authority(): NonNullable<RunningNode["authority"]> {
+    const authority = this.#outlet?.authority;
+    if (!authority) throw new Error("the outlet's node has no authority");
+    return authority;
   }
 
   /** Whom each end's status says that it talks to: the inlet as the outlet sees it, and the other way. */
@@ -133,9 +164,12 @@ export class Stage {
     rmSync(this.#folder, { recursive: true, force: true });
   }
 
-  async #start(role: "outlet" | "inlet", tables: string): Promise<RunningNode> {
+  async #start(
+    role: "outlet" | "inlet",
+    tables: string,
+    env: Readonly<Record<string, string>>,
+  ): Promise<RunningNode> {
     const agent = `[agent]\n state_dir = "${join(this.#folder, role)}"\n status_listen = ""\n`;
-    const env = role === "outlet" ? { [TOKEN_VARIABLE]: this.influxdb.adminToken.reveal() } : {};
     const config = parseConfig([{ file: `demo-${role}.toml`, text: `${agent}${tables}\n` }], env);
     return await startNode({ config, roles: this.#roles, log: this.#log(role), env });
   }

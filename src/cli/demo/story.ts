@@ -4,7 +4,7 @@ import type { ListedLease } from "./demo-influxdb.ts";
 import { type Narrator, NotAsTold } from "./narrator.ts";
 import type { Stage } from "./stage.ts";
 
-export const STEPS = 8;
+export const STEPS = 9;
 
 export interface StoryOptions {
   readonly stage: Stage;
@@ -40,8 +40,8 @@ export class Story {
 
   /** @throws NotAsTold when something else happens; the signal's reason when it is told to end. */
   async tell(): Promise<void> {
-    const channel = await this.#outletStarts();
-    await this.#inletStarts(channel);
+    await this.#outletStarts();
+    await this.#inletStarts();
     await this.#leaseAppears();
     await this.#clientWrites();
     await this.#clientReads();
@@ -49,20 +49,12 @@ export class Story {
     await this.#leaseIsRenewed();
   }
 
-  /** The last step. */
+  /** The last steps. */
   async end(): Promise<void> {
     const { stage, narrator } = this.#options;
-    narrator.step("Both nodes end, and the lease with them");
-    if (this.#client) {
-      const { points } = await this.#client.count();
-      narrator.check(
-        `InfluxDB has all ${this.#client.points} points that the client was answered 204 for`,
-        // Somebody may have written more, with the command that was shown.
-        points >= this.#client.points,
-      );
-      this.#client.close();
-    }
     const lastToken = stage.influxdb.lastWriteToken;
+    if (this.#client) await this.#deviceIsRevoked(this.#client);
+    narrator.step("Both nodes end, and nothing is left");
     const { created } = stage.leaseTotals();
     await stage.stopNodes();
     const left = await stage.influxdb.leases();
@@ -71,29 +63,55 @@ export class Story {
     narrator.check(`a copy of the last lease's token, sent straight to InfluxDB: ${status}`, status === 401);
   }
 
-  async #outletStarts(): Promise<string> {
+  async #deviceIsRevoked(client: DemoClient): Promise<void> {
+    const { stage, narrator } = this.#options;
+    narrator.step("The operator revokes the inlet");
+    const { points } = await client.count();
+    narrator.check(
+      `InfluxDB has all ${client.points} points that the client was answered 204 for`,
+      // Somebody may have written more, with the command that was shown.
+      points >= client.points,
+    );
+    const startMs = performance.now();
+    stage.revokeInlet();
+    await this.#until("its channel is cut", () => stage.inlet?.readiness().ready === false);
+    await this.#until("its lease is gone", async () => (await stage.influxdb.leases()).length === 0);
+    const tookMs = Math.round(performance.now() - startMs);
+    narrator.check(`its channel is cut, and InfluxDB has no lease of it, after ${tookMs} ms`, true);
+    const { status } = await client.write();
+    narrator.check(`the client is told to keep its points and try again: ${status}`, status === 503);
+    client.close();
+  }
+
+  async #outletStarts(): Promise<void> {
     const { stage, narrator } = this.#options;
     narrator.step("An outlet starts beside InfluxDB");
     const channel = await stage.startOutlet();
     narrator.fact("influxdb", `${stage.influxdb.url}  (a stand-in, in memory)`);
     narrator.fact("outlet", channel);
     narrator.fact("identifier", stage.identifiers.outlet);
+    narrator.fact("authority", stage.outlet?.authority?.identifier ?? "");
     await this.#until("the outlet is ready", () => stage.outlet?.readiness().ready === true);
     narrator.check("with its admin token it has found the organization and the bucket", true);
     await this.#pause();
-    return channel;
   }
 
-  async #inletStarts(channel: string): Promise<void> {
+  async #inletStarts(): Promise<void> {
     const { stage, narrator } = this.#options;
-    narrator.step("An inlet starts beside the client, on what would be another machine");
-    this.#url = await stage.startInlet(channel);
+    narrator.step("An inlet starts beside the client, on what would be another machine, with a ticket");
+    const ticket = stage.makeTicket();
+    narrator.fact("ticket", `${ticket.reveal().slice(0, 17)}…  for one device, for ten minutes`);
+    this.#url = await stage.startInlet(ticket);
     this.#client = new DemoClient(this.#url);
     narrator.fact("inlet", this.#url);
     narrator.fact("identifier", stage.identifiers.inlet);
     await this.#until("the inlet is ready", () => stage.inlet?.readiness().ready === true);
     narrator.check(
-      "each has proven to be the node whose identifier the other's config names",
+      "it has enrolled: the authority's member list has it, and nobody else",
+      stage.members().join() === stage.identifiers.inlet,
+    );
+    narrator.check(
+      "each has proven to the other who it is",
       stage.peers().inlet === stage.identifiers.inlet && stage.peers().outlet === stage.identifiers.outlet,
     );
     const { status, body } = await this.#client.get("/health");
