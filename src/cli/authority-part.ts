@@ -56,6 +56,7 @@ export async function openAuthority(options: AuthorityPartOptions): Promise<Auth
     credentialLifetimeMs: config.authority.credentialExpiresInMs,
     clones: config.authority.clones,
     addresses: () => addresses.slice(0, MAX_TICKET_ADDRESSES),
+    services: config.outlets.influxdb.map(({ service }) => service),
   });
   authority.start();
   const trust = new Trust({ provider, clock: systemClock });

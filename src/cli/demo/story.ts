@@ -25,9 +25,11 @@ export class Story {
   readonly #options: StoryOptions;
   #client: DemoClient | undefined;
   #url = "";
+  #signal: AbortSignal;
 
   constructor(options: StoryOptions) {
     this.#options = options;
+    this.#signal = options.signal;
   }
 
   get client(): DemoClient | undefined {
@@ -52,6 +54,8 @@ export class Story {
   /** The last steps. */
   async end(): Promise<void> {
     const { stage, narrator } = this.#options;
+    // Whoever told the demo to end is not told less of its end.
+    this.#signal = new AbortController().signal;
     const lastToken = stage.influxdb.lastWriteToken;
     if (this.#client) await this.#deviceIsRevoked(this.#client);
     narrator.step("Both nodes end, and nothing is left");
@@ -78,7 +82,9 @@ export class Story {
     await this.#until("its lease is gone", async () => (await stage.influxdb.leases()).length === 0);
     const tookMs = Math.round(performance.now() - startMs);
     narrator.check(`its channel is cut, and InfluxDB has no lease of it, after ${tookMs} ms`, true);
-    const { status } = await client.write();
+    const another = new DemoClient(this.#url);
+    const { status } = await another.write();
+    another.close();
     narrator.check(`the client is told to keep its points and try again: ${status}`, status === 503);
     client.close();
   }
@@ -243,7 +249,7 @@ export class Story {
 
   /** @throws the signal's reason as soon as it is given. */
   async #pause(ms = this.#options.paceMs): Promise<void> {
-    const { signal } = this.#options;
+    const signal = this.#signal;
     signal.throwIfAborted();
     await new Promise<void>((resolve) => {
       const done = (): void => {

@@ -1,4 +1,6 @@
 import { describe, expect, it } from "vitest";
+import { authorityRoutes } from "../../../src/cli/admin-authority.ts";
+import { openAuthority } from "../../../src/cli/authority-part.ts";
 import type { Invocation } from "../../../src/cli/command.ts";
 import { demo } from "../../../src/cli/commands/demo.ts";
 import { startInletRole } from "../../../src/cli/inlet-role.ts";
@@ -7,7 +9,7 @@ import { startOutletRole } from "../../../src/cli/outlet-role.ts";
 
 describe("a demo in which something else happens than is told", () => {
   it("stops at the step, says what, shows the nodes' logs, and exits with 1", async () => {
-    const said = await run({ inlet: startInletRole, outlet: withoutReading });
+    const said = await run(roles);
     expect(said.code).toBe(1);
     expect(said.out).toMatch(/^ {5}FAILED +it may do what the outlet's config says/m);
     expect(said.out).not.toMatch(/^4\/8/m);
@@ -15,7 +17,7 @@ describe("a demo in which something else happens than is told", () => {
   });
 
   it("says so with --json too", async () => {
-    const said = await run({ inlet: startInletRole, outlet: withoutReading }, { json: true });
+    const said = await run(roles, { json: true });
     expect(said.code).toBe(1);
     const told = JSON.parse(said.out);
     expect(told).toMatchObject({ ok: false, trouble: expect.any(String) });
@@ -30,6 +32,12 @@ const withoutReading: NonNullable<Roles["outlet"]> = (context) => {
     permissions: outlet.permissions.filter(({ action }) => action === "write"),
   }));
   return startOutletRole({ ...context, config: { ...context.config, outlets: { influxdb } } });
+};
+
+const roles: Roles = {
+  inlet: startInletRole,
+  outlet: withoutReading,
+  authority: { open: openAuthority, routes: authorityRoutes },
 };
 
 async function run(roles: Roles, options: { json?: boolean } = {}) {
