@@ -31,9 +31,10 @@ export async function startInletRole(context: NodeContext): Promise<Role> {
   const { standing } = context;
   const inlets: Inlet[] = [];
   const judges = config.inlets.influxdb.map((inlet) => outletJudge(inlet, standing));
+  const addresses = () =>
+    config.channel.connect.length > 0 ? config.channel.connect : standing.outletAddresses();
   const dialer = new Dialer({
-    addresses: () =>
-      config.channel.connect.length > 0 ? config.channel.connect : standing.outletAddresses(),
+    addresses,
     wires: context.wires,
     ticker: context.ticker,
     session: {
@@ -72,6 +73,8 @@ export async function startInletRole(context: NodeContext): Promise<Role> {
       const { lastFault } = dialer.status();
       const trouble = standing.trouble();
       if (trouble) reasons.push(trouble.message);
+      else if (addresses().length === 0)
+        reasons.push("the authority does not know yet where the outlet of this service is; it is asked again");
       else if (!dialer.up)
         reasons.push(`no channel to the outlet${lastFault ? `: ${lastFault.message}` : " yet"}`);
       for (const {
@@ -169,12 +172,13 @@ function judged(dialer: Dialer, judge: OutletJudge, standing: Standing): Uplink 
     if (known?.peer !== peer) known = { peer, refusal: judge(peer) };
     return known.refusal;
   };
+  const trouble = (): Fault | undefined => (dialer.up ? refusal() : standing.trouble());
   const openStream: StreamOpener["openStream"] = (head, handler, first) => {
-    const fault = dialer.up ? refusal() : standing.trouble();
+    const fault = trouble();
     if (fault) throw fault;
     return dialer.openStream(head, handler, first);
   };
-  return { openStream, isUp: () => dialer.up && refusal() === undefined };
+  return { openStream, trouble, isUp: () => dialer.up && refusal() === undefined };
 }
 
 function inletMetrics(dialer: Dialer, inlets: readonly Inlet[]): Metric[] {

@@ -71,6 +71,7 @@ export async function startStanding(options: StandingOptions): Promise<Standing>
     trouble() {
       const { state, lastFault } = keeper.status();
       if (state === "member" || pinned) return undefined;
+      if (state === "refused" && lastFault) return new Fault(lastFault.code, lastFault.message);
       const why = lastFault ? `: ${lastFault.message}` : "";
       return new Fault("enrollment.missing", `this node is not enrolled yet${why}`);
     },

@@ -47,7 +47,7 @@ Files given together are one configuration: \`[[tables]]\` add up in the order o
 - **Paths** are absolute, so that the current folder has no say.
 - **Policies** say which members may: an attribute's name (\`"influxdb-inlet"\`: a member whose attribute of
   that name is \`"true"\`), or a CEL expression over \`subject\`, the member's attributes, and \`request\`, its
-  \`method\`, \`path\` and \`bucket\`: \`'subject.site == "berlin" && request.bucket != "audit"'\`. What is not
+  \`method\`, \`path\` and \`bucket\`: \`'subject.site == "berlin" && request.bucket == "metrics"'\`. What is not
   allowed is denied, and so is a member that lacks an attribute which the expression needs.
 - **Attributes in names**: in a bucket's name, \`{{ site }}\` stands for the member's attribute \`site\`.
 

@@ -159,8 +159,7 @@ export class LeaseBook {
   }
 
   /**
-   * A token of ours in a listing. It is due at its expiry; a lost creation, and what the member may not
-   * have any more, is due now.
+   * A token of ours in a listing. It is due at its expiry; a lost one, or one of another profile, now.
    * @returns whether it was unknown until now.
    */
   adopt(

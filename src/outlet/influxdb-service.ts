@@ -92,6 +92,8 @@ export class InfluxdbService {
 
   /** A member's attributes are others now: what it would not be given any more ends at once. */
   memberChanged(subject: Subject): void {
+    // What a pinned node gets depends on what it shows with its next stream.
+    if (this.#options.rules.authorized.has(subject.identifier)) return;
     try {
       this.#admit(subject);
       this.#profileOf(subject);

@@ -74,8 +74,9 @@ export class LeaseKeeper {
   constructor(options: LeaseKeeperOptions) {
     const { realm, key, crypto, random, lifetimeMs, api, organization, fixedBuckets: fixed } = options;
     const codec = new DescriptionCodec({ realm, key, crypto });
+    const newLeaseId = () => Buffer.from(crypto.randomBytes(10)).toString("hex");
     this.#options = options;
-    this.#book = new LeaseBook({ lifetimeMs, random, newLeaseId: () => hex(crypto.randomBytes(10)) });
+    this.#book = new LeaseBook({ lifetimeMs, random, newLeaseId });
     this.#buckets = new BucketDirectory({ api, organization, fixed, monotonicMs: () => this.#nowMs() });
     const parts = { ...options, book: this.#book, codec, buckets: this.#buckets };
     this.#survey = new LeaseSurvey({
@@ -294,8 +295,4 @@ export class LeaseKeeper {
   #nowMs(): number {
     return this.#options.clock.monotonicMs();
   }
-}
-
-function hex(bytes: Uint8Array): string {
-  return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
 }

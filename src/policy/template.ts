@@ -22,14 +22,7 @@ export class Template {
 
   /** @throws Fault `policy.denied` for an attribute that is missing or that no part of a name can be made of. */
   fill(attributes: Attributes): string {
-    const filled = this.#parts.map((part, i) => (i % 2 === 0 ? part : valueFor(attributes, part))).join("");
-    if (filled.startsWith("_") && !this.text.startsWith("_")) {
-      throw new Fault(
-        "policy.denied",
-        `the bucket name "${this.text}" may not come to one that begins with _`,
-      );
-    }
-    return filled;
+    return this.#parts.map((part, i) => (i % 2 === 0 ? part : valueFor(attributes, part))).join("");
   }
 }
 
@@ -54,7 +47,10 @@ export function parseTemplate(text: string): Template {
 
 const PLACEHOLDER = /\{\{[ \t]*([A-Za-z][A-Za-z0-9_-]{0,63})[ \t]*\}\}/;
 const MAX_VALUE_CHARS = 128;
-/** Begins with a letter or digit and holds nothing that has a meaning in a URL, in Flux or in a list of names. */
+/**
+ * Begins with a letter or digit, so that no name begins with `_` by it, and holds nothing that has a
+ * meaning in a URL, in Flux or in a list of names.
+ */
 const VALUE = /^[A-Za-z0-9][A-Za-z0-9._ -]*$/;
 
 function valueFor(attributes: Attributes, name: string): string {

@@ -34,6 +34,7 @@ const app = createInletApp({
     current: () => lease,
     replace: () => Promise.resolve({ ...lease, leaseId: "lease-2" }),
     replacement: () => undefined,
+    refusal: () => undefined,
   },
   openRoutes: [],
   guard: { allowHosts: [], allowOrigins: [], boundAddress: "127.0.0.1" },

@@ -3,7 +3,8 @@ import { createHmac } from "node:crypto";
 import { Secret } from "../../../src/base/secret.ts";
 import { DescriptionCodec } from "../../../src/lease/description.ts";
 import type { Creation } from "../../../src/lease/lease.ts";
-import { LeaseBook, type LeaseBookOptions } from "../../../src/lease/lease-book.ts";
+import { LeaseBook } from "../../../src/lease/lease-book.ts";
+import type { LeaseBookOptions } from "../../../src/lease/lease-book-options.ts";
 
 export const key = new Uint8Array(32).fill(7);
 

@@ -181,12 +181,12 @@ describe("a lease", () => {
     const first = test.lease("m")!;
     test.nowMs = first.renewAtMs;
     const second = test.lease("m")!;
-    expect(test.book.leaseIdOf("m", first.token.reveal())).toBe(first.leaseId);
-    expect(test.book.leaseIdOf("m", second.token.reveal())).toBe(second.leaseId);
-    expect(test.book.leaseIdOf("n", first.token.reveal())).toBeUndefined();
-    expect(test.book.leaseIdOf("m", "token-")).toBeUndefined();
+    expect(test.book.leaseIdOf("m", "write:metrics", first.token.reveal())).toBe(first.leaseId);
+    expect(test.book.leaseIdOf("m", "write:metrics", second.token.reveal())).toBe(second.leaseId);
+    expect(test.book.leaseIdOf("n", "write:metrics", first.token.reveal())).toBeUndefined();
+    expect(test.book.leaseIdOf("m", "write:metrics", "token-")).toBeUndefined();
     test.book.reject("m", first.leaseId, test.nowMs);
-    expect(test.book.leaseIdOf("m", first.token.reveal())).toBeUndefined();
+    expect(test.book.leaseIdOf("m", "write:metrics", first.token.reveal())).toBeUndefined();
   });
 
   it("of a revoked member is due at once, the superseded one too", () => {
@@ -203,6 +203,51 @@ describe("a lease", () => {
     test.book.revokeMember("m", 0);
     expect(answer.kind === "create" && test.finish(answer.creation)).toBeUndefined();
     expect(test.sweep()).toHaveLength(1);
+  });
+
+  it("of another profile than the member may have now is due at once, those of this one stay", () => {
+    const test = bench();
+    const before = test.lease("m")!;
+    const other = test.lease("n")!;
+    expect(test.book.retain("m", "read:a", 0)).toBe(true);
+    expect(test.sweep()).toEqual([before.leaseId]);
+    expect(test.book.retain("m", "read:a", 0)).toBe(false);
+    expect(test.lease("n")).toBe(other);
+    expect(test.book.profileOf("m")).toBe("read:a");
+  });
+
+  it("is not handed out when its profile was taken from the member while it was made", () => {
+    const test = bench();
+    test.book.retain("m", PROFILE, 0);
+    const answer = test.book.request("m", PROFILE, 0);
+    test.book.retain("m", undefined, 0);
+    expect(answer.kind === "create" && test.finish(answer.creation)).toBeUndefined();
+    expect(test.sweep()).toHaveLength(1);
+  });
+
+  it("of a profile that is taken from everybody is due at once", () => {
+    const test = bench();
+    test.lease("m");
+    test.lease("n");
+    test.book.revokeProfile("read:a", 0);
+    expect(test.sweep()).toEqual([]);
+    expect([...test.book.profiles()]).toEqual([PROFILE]);
+    test.book.revokeProfile(PROFILE, 0);
+    expect(test.sweep()).toHaveLength(2);
+    expect([...test.book.profiles()]).toEqual([]);
+  });
+
+  it("waits for its member's leases of other profiles to be gone, where they are too many", () => {
+    const test = bench();
+    test.nowMs = test.lease("m")!.renewAtMs;
+    test.lease("m");
+    test.book.retain("m", "read:a", test.nowMs);
+    expect(test.book.request("m", "read:a", test.nowMs)).toMatchObject({
+      kind: "limited",
+      because: "member",
+    });
+    test.sweep();
+    expect(test.book.request("m", "read:a", test.nowMs).kind).toBe("create");
   });
 
   it("L14 does not show its token in a snapshot", () => {
@@ -423,6 +468,17 @@ describe("a lease found in a listing", () => {
     expect(test.book.request("m", PROFILE, 2)).toEqual({ kind: "current", lease });
     // Nor does it count twice: there is room for the next one.
     expect(test.book.request("m", PROFILE, lease!.renewAtMs).kind).toBe("create");
+  });
+});
+
+describe("a lease found of a profile that its member may not have", () => {
+  it("is due at once", () => {
+    const before = bench();
+    before.lease("m");
+    const test = new LeaseBench({ lifetimeMs: LIFETIME_MS }, undefined, before.influxdb);
+    test.book.retain("m", "read:a", 0);
+    test.scan();
+    expect(test.sweep()).toHaveLength(1);
   });
 });
 

@@ -3,9 +3,10 @@ import { createHash } from "node:crypto";
 import { Fault } from "../../../src/base/fault.ts";
 import { createLog } from "../../../src/base/log.ts";
 import { Secret } from "../../../src/base/secret.ts";
+import type { HandedLease } from "../../../src/outlet/handed-lease.ts";
 import { type ApiAnswer, type ApiRequest, InfluxdbApi } from "../../../src/outlet/influxdb-api.ts";
 import { LeaseKeeper, type LeaseKeeperOptions } from "../../../src/outlet/lease-keeper.ts";
-import { createLeaseProfile } from "../../../src/outlet/lease-profile.ts";
+import { createLeaseProfile, type LeaseProfile } from "../../../src/outlet/lease-profile.ts";
 import type { Schedule } from "../../../src/outlet/schedule.ts";
 import { hmac, key, seededRandom } from "../lease/lease-bench.ts";
 
@@ -133,19 +134,24 @@ export async function settled(): Promise<void> {
   for (let turn = 0; turn < 5; turn++) await new Promise((resolve) => setImmediate(resolve));
 }
 
+export const WRITE_METRICS = createLeaseProfile({ permissions: [{ action: "write", bucket: "metrics" }] });
+
 export class LeaseBed {
   readonly influxdb: FakeInfluxdb;
   readonly time = new VirtualTime();
   readonly lines: string[] = [];
   readonly keeper: LeaseKeeper;
   adminToken = "admin";
+  readonly #profile: LeaseProfile;
 
+  /** @param options.profile what members get where a test says nothing else; its buckets have to be there. */
   constructor(
-    options: Partial<LeaseKeeperOptions> = {},
+    { profile = WRITE_METRICS, ...options }: Partial<LeaseKeeperOptions> & { profile?: LeaseProfile } = {},
     influxdb = new FakeInfluxdb(),
     wallStartMs = 1.8e12,
   ) {
     this.influxdb = influxdb;
+    this.#profile = profile;
     const random = seededRandom(11);
     const wallMs = () => wallStartMs + this.time.nowMs;
     let ids = wallStartMs % 1e6;
@@ -159,7 +165,7 @@ export class LeaseBed {
       },
       api: new InfluxdbApi({ send: influxdb.send, token: async () => new Secret(this.adminToken) }),
       organization: "edge",
-      profile: createLeaseProfile({ permissions: [{ action: "write", bucket: "metrics" }] }),
+      fixedBuckets: profile.permissions.map(({ bucket }) => bucket),
       strategy: "per-client",
       lifetimeMs: LIFETIME_MS,
       clock: { monotonicMs: () => this.time.nowMs, wallMs },
@@ -174,6 +180,29 @@ export class LeaseBed {
     this.keeper.start();
     await settled();
     return this;
+  }
+
+  /** As a request of the member asks, once its profile has been worked out. */
+  lease(member: string, profile = this.#profile): Promise<HandedLease> {
+    return this.keeper.lease(member, profile);
+  }
+
+  currentLease(member: string, profile = this.#profile): HandedLease | undefined {
+    this.keeper.retain(member, profile);
+    return this.keeper.currentLease(member, profile);
+  }
+
+  ownsToken(member: string, token: string, profile = this.#profile): string | undefined {
+    return this.keeper.ownsToken(member, profile, token);
+  }
+
+  /** What the tokens that there are may do, by bucket id. */
+  get rights(): string[] {
+    return [...this.influxdb.authorizations.values()].map(({ permissions }) =>
+      (permissions as { action: string; resource: { id: string } }[])
+        .map(({ action, resource }) => `${action}:${resource.id.slice(-2)}`)
+        .join(","),
+    );
   }
 
   /** Runs virtual time, at most `limitMs`, until this settles. */

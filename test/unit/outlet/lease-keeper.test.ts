@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
-import { createLeaseProfile, permissionsOf } from "../../../src/outlet/lease-profile.ts";
-import { FakeInfluxdb, LeaseBed, LIFETIME_MS, ORG, settled } from "./lease-bed.ts";
+import { createLeaseProfile } from "../../../src/outlet/lease-profile.ts";
+import { FakeInfluxdb, LeaseBed, LIFETIME_MS, ORG, settled, WRITE_METRICS } from "./lease-bed.ts";
 
 const DAY_MS = 86_400_000;
 
@@ -16,7 +16,7 @@ describe("a lease keeper at its start", () => {
   it("answers a request that came before the first look had ended", async () => {
     const bed = new LeaseBed();
     bed.keeper.start();
-    const lease = await bed.result(bed.keeper.lease("m"));
+    const lease = await bed.result(bed.lease("m"));
     expect(lease.leaseId).toMatch(/^[0-9a-f]{20}$/);
     expect(bed.time.nowMs).toBe(0);
   });
@@ -31,7 +31,7 @@ describe("a lease keeper at its start", () => {
     expect(bed.logged("lease.not-ready")).toBe(1);
     expect(bed.influxdb.requests.length).toBeGreaterThan(5);
     expect(bed.influxdb.requests.length).toBeLessThan(40);
-    await expect(bed.keeper.lease("m")).rejects.toMatchObject({ code: "lease.unavailable" });
+    await expect(bed.lease("m")).rejects.toMatchObject({ code: "lease.unavailable" });
     bed.adminToken = "admin";
     await bed.time.advance(15_000);
     expect(bed.keeper.readiness).toEqual({ ready: true });
@@ -44,14 +44,14 @@ describe("a lease keeper at its start", () => {
     });
     await bed.start();
     expect(bed.keeper.readiness.reason).toContain('"later"');
-    await expect(bed.keeper.lease("m")).rejects.toMatchObject({
+    await expect(bed.lease("m")).rejects.toMatchObject({
       code: "lease.unavailable",
       retryAfterMs: expect.any(Number),
     });
     expect(bed.influxdb.authorizations.size).toBe(0);
     bed.influxdb.buckets.set("later", "00000000000000b2");
     await bed.time.advance(15_000);
-    await bed.result(bed.keeper.lease("m"));
+    await bed.result(bed.lease("m"));
     expect([...bed.influxdb.authorizations.values()][0]!.permissions).toEqual([
       { action: "write", resource: { type: "buckets", id: "00000000000000b2", orgID: ORG } },
     ]);
@@ -59,7 +59,7 @@ describe("a lease keeper at its start", () => {
 
   it("L2 sweeps what is due when InfluxDB comes back after long, though a bucket is missing", async () => {
     const before = await new LeaseBed().start();
-    await before.result(before.keeper.lease("m"));
+    await before.result(before.lease("m"));
     const influxdb = before.influxdb;
     influxdb.add("somebody's token");
     influxdb.stop();
@@ -76,7 +76,7 @@ describe("a lease keeper at its start", () => {
 
   it("L1 finds the leases of the process before and revokes each at its expiry", async () => {
     const before = await new LeaseBed().start();
-    for (const member of ["a", "b", "c"]) await before.result(before.keeper.lease(member));
+    for (const member of ["a", "b", "c"]) await before.result(before.lease(member));
     const bed = await new LeaseBed({}, before.influxdb, 1.8e12 + 100_000).start();
     expect(bed.keeper.snapshot().leases.map(({ state }) => state)).toEqual(["found", "found", "found"]);
     await bed.time.advance(LIFETIME_MS - 100_000 - 1_000);
@@ -87,7 +87,7 @@ describe("a lease keeper at its start", () => {
 
   it("L1 finds a creation that landed just after its first look", async () => {
     const before = await new LeaseBed().start();
-    await before.result(before.keeper.lease("m"));
+    await before.result(before.lease("m"));
     const { description } = [...before.influxdb.authorizations.values()][0]!;
     const bed = await new LeaseBed({}, new FakeInfluxdb(), 1.8e12 + 1_000).start();
     bed.influxdb.add(description);
@@ -99,8 +99,8 @@ describe("a lease keeper at its start", () => {
     const influxdb = new FakeInfluxdb();
     const a = await new LeaseBed({}, influxdb).start();
     const b = await new LeaseBed({ realm: "outlet-b/influxdb" }, influxdb, 1.8e12 + DAY_MS).start();
-    await a.result(a.keeper.lease("m"));
-    await b.result(b.keeper.lease("m"));
+    await a.result(a.lease("m"));
+    await b.result(b.lease("m"));
     await b.time.advance(700_000);
     await b.result(b.keeper.stop(1_000));
     expect(influxdb.authorizations.size).toBe(1);
@@ -110,7 +110,7 @@ describe("a lease keeper at its start", () => {
 describe("a lease from the keeper", () => {
   it("is given in durations, with its routes", async () => {
     const bed = await new LeaseBed().start();
-    const lease = await bed.result(bed.keeper.lease("m"));
+    const lease = await bed.result(bed.lease("m"));
     expect(lease).toMatchObject({ expiresInMs: LIFETIME_MS, ageMs: 0, routes: ["write"] });
     expect(lease.renewInMs).toBeGreaterThanOrEqual(LIFETIME_MS / 2);
     expect(lease.renewInMs).toBeLessThanOrEqual(LIFETIME_MS * 0.6);
@@ -119,33 +119,33 @@ describe("a lease from the keeper", () => {
 
   it("is made once for all who ask at the same time", async () => {
     const bed = await new LeaseBed().start();
-    const leases = await bed.result(Promise.all(Array.from({ length: 50 }, () => bed.keeper.lease("m"))));
+    const leases = await bed.result(Promise.all(Array.from({ length: 50 }, () => bed.lease("m"))));
     expect(new Set(leases.map(({ leaseId }) => leaseId)).size).toBe(1);
     expect(bed.influxdb.count("POST")).toBe(1);
   });
 
   it("is one for all members when it is shared", async () => {
     const bed = await new LeaseBed({ strategy: "shared" }).start();
-    const [a, b] = await bed.result(Promise.all([bed.keeper.lease("a"), bed.keeper.lease("b")]));
+    const [a, b] = await bed.result(Promise.all([bed.lease("a"), bed.lease("b")]));
     expect(a!.leaseId).toBe(b!.leaseId);
-    expect(bed.keeper.ownsToken("b", a!.token.reveal())).toBe(a!.leaseId);
+    expect(bed.ownsToken("b", a!.token.reveal())).toBe(a!.leaseId);
   });
 
   it("L9 is at most two for 1,000 reconnects", async () => {
     const bed = await new LeaseBed().start();
-    for (let i = 0; i < 1_000; i++) await bed.keeper.lease("m");
+    for (let i = 0; i < 1_000; i++) await bed.lease("m");
     expect(bed.influxdb.count("POST")).toBe(1);
     await bed.time.advance(LIFETIME_MS * 0.6);
-    for (let i = 0; i < 1_000; i++) await bed.keeper.lease("m");
+    for (let i = 0; i < 1_000; i++) await bed.lease("m");
     expect(bed.influxdb.count("POST")).toBe(2);
     expect(bed.influxdb.authorizations.size).toBe(2);
   });
 
   it("is superseded with an overlap, and revoked on time when nobody asks again", async () => {
     const bed = await new LeaseBed().start();
-    await bed.result(bed.keeper.lease("m"));
+    await bed.result(bed.lease("m"));
     await bed.time.advance(LIFETIME_MS * 0.6);
-    await bed.result(bed.keeper.lease("m"));
+    await bed.result(bed.lease("m"));
     await bed.time.advance(31_000);
     expect(bed.influxdb.authorizations.size).toBe(1);
     await bed.time.advance(LIFETIME_MS);
@@ -155,38 +155,38 @@ describe("a lease from the keeper", () => {
 
   it("is there at once for one request after another, and renewed behind them", async () => {
     const bed = await new LeaseBed().start();
-    expect(bed.keeper.currentLease("m")).toBeUndefined();
+    expect(bed.currentLease("m")).toBeUndefined();
     await settled();
-    const first = bed.keeper.currentLease("m")!;
+    const first = bed.currentLease("m")!;
     await bed.time.advance(LIFETIME_MS * 0.6);
-    expect(bed.keeper.currentLease("m")?.leaseId).toBe(first.leaseId);
+    expect(bed.currentLease("m")?.leaseId).toBe(first.leaseId);
     await settled();
-    expect(bed.keeper.currentLease("m")?.leaseId).not.toBe(first.leaseId);
+    expect(bed.currentLease("m")?.leaseId).not.toBe(first.leaseId);
   });
 
   it("that was rejected is replaced and revoked, and only its own member can do that", async () => {
     const bed = await new LeaseBed().start();
-    const first = await bed.result(bed.keeper.lease("m"));
+    const first = await bed.result(bed.lease("m"));
     bed.keeper.reject("n", first.leaseId);
-    expect((await bed.keeper.lease("m")).leaseId).toBe(first.leaseId);
+    expect((await bed.lease("m")).leaseId).toBe(first.leaseId);
     bed.keeper.reject("m", first.leaseId);
-    expect((await bed.result(bed.keeper.lease("m"))).leaseId).not.toBe(first.leaseId);
+    expect((await bed.result(bed.lease("m"))).leaseId).not.toBe(first.leaseId);
     await settled();
     expect(bed.influxdb.authorizations.size).toBe(1);
   });
 
   it("of a revoked member ends at once", async () => {
     const bed = await new LeaseBed().start();
-    const lease = await bed.result(bed.keeper.lease("m"));
+    const lease = await bed.result(bed.lease("m"));
     bed.keeper.revokeMember("m");
-    expect(bed.keeper.ownsToken("m", lease.token.reveal())).toBeUndefined();
+    expect(bed.ownsToken("m", lease.token.reveal())).toBeUndefined();
     await settled();
     expect(bed.influxdb.authorizations.size).toBe(0);
   });
 
   it("L14 is in no log line, no description and no snapshot with its token, nor is the admin token", async () => {
     const bed = await new LeaseBed().start();
-    const lease = await bed.result(bed.keeper.lease("m"));
+    const lease = await bed.result(bed.lease("m"));
     bed.keeper.reject("m", lease.leaseId);
     await settled();
     const seen = [bed.lines.join("\n"), JSON.stringify(bed.keeper.snapshot()), JSON.stringify(lease)].join();
@@ -200,15 +200,15 @@ describe("a lease keeper in trouble", () => {
   it("answers at once that there is no lease while InfluxDB refuses connections, and recovers", async () => {
     const bed = await new LeaseBed().start();
     bed.influxdb.stop();
-    await expect(bed.keeper.lease("m")).rejects.toMatchObject({ code: "lease.unavailable" });
-    await expect(bed.keeper.lease("m")).rejects.toMatchObject({ code: "lease.unavailable" });
+    await expect(bed.lease("m")).rejects.toMatchObject({ code: "lease.unavailable" });
+    await expect(bed.lease("m")).rejects.toMatchObject({ code: "lease.unavailable" });
     expect(bed.time.nowMs).toBe(0);
     await bed.time.advance(60_000);
     expect(bed.keeper.readiness.ready).toBe(false);
     bed.influxdb.recover();
     await bed.time.advance(15_000);
     expect(bed.keeper.readiness.ready).toBe(true);
-    await bed.result(bed.keeper.lease("m"));
+    await bed.result(bed.lease("m"));
   });
 
   it("answers within about 3 s when InfluxDB hangs, and uses the token if it comes later", async () => {
@@ -218,26 +218,26 @@ describe("a lease keeper in trouble", () => {
       if (request.method === "POST") await new Promise<void>((resolve) => (release = resolve));
       return bed.influxdb.answer(request);
     };
-    await expect(bed.result(bed.keeper.lease("m"))).rejects.toMatchObject({
+    await expect(bed.result(bed.lease("m"))).rejects.toMatchObject({
       code: "lease.unavailable",
       retryAfterMs: expect.any(Number),
     });
     expect(bed.time.nowMs).toBeLessThanOrEqual(3_100);
     release();
     await settled();
-    expect(bed.keeper.currentLease("m")).toBeDefined();
+    expect(bed.currentLease("m")).toBeDefined();
     expect(bed.influxdb.count("POST")).toBe(1);
   });
 
   it("goes on with the lease it has when the next cannot be made", async () => {
     const bed = await new LeaseBed().start();
-    const first = await bed.result(bed.keeper.lease("m"));
+    const first = await bed.result(bed.lease("m"));
     await bed.time.advance(LIFETIME_MS * 0.6);
     bed.influxdb.stop();
-    const again = await bed.result(bed.keeper.lease("m"));
+    const again = await bed.result(bed.lease("m"));
     expect(again.leaseId).toBe(first.leaseId);
     expect(again.renewInMs).toBeGreaterThan(1_000);
-    expect(bed.keeper.currentLease("m")?.leaseId).toBe(first.leaseId);
+    expect(bed.currentLease("m")?.leaseId).toBe(first.leaseId);
   });
 
   it("finds and deletes a token whose creation was not answered", async () => {
@@ -247,7 +247,7 @@ describe("a lease keeper in trouble", () => {
       bed.influxdb.answer(request);
       return { status: 504 };
     };
-    await expect(bed.keeper.lease("m")).rejects.toMatchObject({ code: "lease.unavailable" });
+    await expect(bed.lease("m")).rejects.toMatchObject({ code: "lease.unavailable" });
     expect(bed.influxdb.authorizations.size).toBe(1);
     bed.influxdb.recover();
     await bed.time.advance(10_000);
@@ -256,7 +256,7 @@ describe("a lease keeper in trouble", () => {
 
   it("L3 tries a revocation again until InfluxDB has done it", async () => {
     const bed = await new LeaseBed().start();
-    await bed.result(bed.keeper.lease("m"));
+    await bed.result(bed.lease("m"));
     bed.influxdb.trouble = ({ method }) => (method === "DELETE" ? { status: 500 } : undefined);
     await bed.time.advance(LIFETIME_MS + 600_000);
     expect(bed.keeper.snapshot()).toMatchObject({
@@ -274,7 +274,7 @@ describe("a lease keeper in trouble", () => {
 
   it("L3 takes a token that somebody else deleted as revoked", async () => {
     const bed = await new LeaseBed().start();
-    await bed.result(bed.keeper.lease("m"));
+    await bed.result(bed.lease("m"));
     bed.influxdb.authorizations.clear();
     await bed.time.advance(LIFETIME_MS + 1_000);
     expect(bed.keeper.snapshot()).toMatchObject({ leases: [], totals: { revoked: 1 } });
@@ -283,12 +283,12 @@ describe("a lease keeper in trouble", () => {
   it("L10 makes leases again as soon as the rotated admin token is there", async () => {
     const bed = await new LeaseBed().start();
     bed.influxdb.adminToken = "rotated";
-    await expect(bed.keeper.lease("m")).rejects.toMatchObject({ code: "lease.unavailable" });
+    await expect(bed.lease("m")).rejects.toMatchObject({ code: "lease.unavailable" });
     expect(bed.keeper.readiness.reason).toContain("401");
     bed.adminToken = "rotated";
     await bed.time.advance(6_000);
     expect(bed.keeper.readiness).toEqual({ ready: true });
-    await bed.result(bed.keeper.lease("m"));
+    await bed.result(bed.lease("m"));
   });
 
   it("is not ready while the admin token may not create, and says so once", async () => {
@@ -296,7 +296,7 @@ describe("a lease keeper in trouble", () => {
     bed.influxdb.trouble = ({ method }) =>
       method === "POST" ? { status: 403, body: '{"message":"not allowed"}' } : undefined;
     for (let i = 0; i < 20; i++) {
-      await bed.keeper.lease("m").catch(() => {});
+      await bed.lease("m").catch(() => {});
       await bed.time.advance(10_000);
     }
     expect(bed.keeper.readiness).toMatchObject({
@@ -305,17 +305,17 @@ describe("a lease keeper in trouble", () => {
     });
     expect(bed.logged("lease.not-ready")).toBe(1);
     bed.influxdb.recover();
-    await bed.result(bed.keeper.lease("m"));
+    await bed.result(bed.lease("m"));
     expect(bed.keeper.readiness).toEqual({ ready: true });
   });
 
   it("finds the new id of a bucket that was deleted and made again, and replaces the leases", async () => {
     const bed = await new LeaseBed().start();
-    const first = await bed.result(bed.keeper.lease("m"));
+    const first = await bed.result(bed.lease("m"));
     bed.influxdb.buckets.set("metrics", "00000000000000b9");
-    bed.keeper.bucketGone();
+    bed.keeper.bucketGone(WRITE_METRICS);
     await bed.time.advance(6_000);
-    const second = await bed.result(bed.keeper.lease("m"));
+    const second = await bed.result(bed.lease("m"));
     expect(second.leaseId).not.toBe(first.leaseId);
     await settled();
     expect([...bed.influxdb.authorizations.values()]).toMatchObject([
@@ -326,7 +326,7 @@ describe("a lease keeper in trouble", () => {
   it("does not ask InfluxDB more often for being told often that a bucket is gone", async () => {
     const bed = await new LeaseBed().start();
     for (let i = 0; i < 100; i++) {
-      bed.keeper.bucketGone();
+      bed.keeper.bucketGone(WRITE_METRICS);
       await bed.time.advance(100);
     }
     expect(bed.influxdb.count("GET", "/api/v2/authorizations")).toBeLessThanOrEqual(4);
@@ -350,7 +350,7 @@ describe("a lease keeper in trouble", () => {
     const releaseAll = async () => {
       for (await settled(); slow.length > 0; await settled()) for (const go of slow.splice(0)) go();
     };
-    const leases = Array.from({ length: 60 }, (_, i) => bed.keeper.lease(`m${i}`));
+    const leases = Array.from({ length: 60 }, (_, i) => bed.lease(`m${i}`));
     await releaseAll();
     await bed.result(Promise.all(leases));
     expect(bed.influxdb.mostInFlight).toBe(8);
@@ -364,7 +364,7 @@ describe("a lease keeper in trouble", () => {
 describe("stopping a lease keeper", () => {
   it("revokes every live lease and leaves no timer", async () => {
     const bed = await new LeaseBed().start();
-    for (const member of ["a", "b", "c"]) await bed.result(bed.keeper.lease(member));
+    for (const member of ["a", "b", "c"]) await bed.result(bed.lease(member));
     expect(await bed.result(bed.keeper.stop(5_000))).toBe(0);
     expect(bed.influxdb.authorizations.size).toBe(0);
     expect(bed.time.timers).toBe(0);
@@ -378,7 +378,7 @@ describe("stopping a lease keeper", () => {
       if (request.method === "POST") await new Promise<void>((resolve) => (release = resolve));
       return bed.influxdb.answer(request);
     };
-    const lease = bed.keeper.lease("m").catch((fault: unknown) => fault);
+    const lease = bed.lease("m").catch((fault: unknown) => fault);
     await settled();
     const stopped = bed.keeper.stop(5_000);
     release();
@@ -389,7 +389,7 @@ describe("stopping a lease keeper", () => {
 
   it("takes no longer than it may, and says what it left for the next start", async () => {
     const bed = await new LeaseBed().start();
-    await bed.result(bed.keeper.lease("m"));
+    await bed.result(bed.lease("m"));
     bed.influxdb.stop();
     expect(await bed.result(bed.keeper.stop(5_000))).toBe(1);
     expect(bed.time.nowMs).toBeLessThanOrEqual(5_050);
@@ -400,29 +400,7 @@ describe("stopping a lease keeper", () => {
   it("makes no lease any more", async () => {
     const bed = await new LeaseBed().start();
     await bed.result(bed.keeper.stop(1_000));
-    await expect(bed.keeper.lease("m")).rejects.toMatchObject({ code: "lease.unavailable" });
-    expect(bed.keeper.currentLease("m")).toBeUndefined();
-  });
-});
-
-describe("a lease profile", () => {
-  const write = { action: "write", bucket: "metrics" } as const;
-  const read = { action: "read", bucket: "metrics" } as const;
-
-  it("opens the routes of its actions, each once", () => {
-    const profile = createLeaseProfile({ permissions: [write, write, read, { ...write, bucket: "b" }] });
-    expect(profile.permissions).toEqual([write, read, { ...write, bucket: "b" }]);
-    expect(profile.name).toBe("write:metrics,read:metrics,write:b");
-    expect(permissionsOf(profile)).toEqual(["write", "read"]);
-    expect(permissionsOf(createLeaseProfile({ permissions: [write], routes: "all" }))).toBe("all");
-  });
-
-  it("has a name that fits in a description, however long the bucket's", async () => {
-    const bucket = "\u{1f9ed}".repeat(500);
-    const bed = new LeaseBed({ profile: createLeaseProfile({ permissions: [{ action: "write", bucket }] }) });
-    bed.influxdb.buckets.set(bucket, "00000000000000b3");
-    await bed.start();
-    await bed.result(bed.keeper.lease("m"));
-    expect(bed.influxdb.authorizations.size).toBe(1);
+    await expect(bed.lease("m")).rejects.toMatchObject({ code: "lease.unavailable" });
+    expect(bed.currentLease("m")).toBeUndefined();
   });
 });
