@@ -1,6 +1,6 @@
 /**
  * admin-stub: as much of InfluxDB's administrative API as an outlet asks for to lease tokens: one
- * organization, one bucket, and a list of authorizations. It checks no rights and keeps nothing.
+ * organization, one bucket, and a list of authorizations; and writes, which go nowhere. It checks no rights.
  */
 export const ORGANIZATION = "o";
 export const BUCKET = "b";
@@ -41,6 +41,10 @@ export class AdminStub {
   async #answer(request: Request): Promise<Response> {
     const path = new URL(request.url).pathname;
     if (path.startsWith("/api/v2/authorizations")) return this.#authorize(request, path);
+    if (path === "/api/v2/write" && request.method === "POST") {
+      await request.arrayBuffer();
+      return new Response(null, { status: 204 });
+    }
     if (request.method !== "GET" && request.method !== "HEAD") return notFound(path);
     switch (path) {
       case "/api/v2/orgs":

@@ -23,13 +23,12 @@ const SERVICE = "influxdb";
 const DEADLINE_MS = 60_000;
 const LEASE_DEADLINE_MS = 60_000;
 /** An idle channel is judged when what the handshakes left behind has been collected. */
-const IDLE_MS = 4_000;
+const IDLE_MS = 10_000;
 const POLL_MS = 250;
 const HELP = `Usage: scripts/bench/fleet [flags]
   --inlets n         inlets in all (default 10000)
   --processes n      processes that simulate them (default 2)
   --admission A      members: enrolled, each with its credential; pinned: by identifier in the config (default members)
-  --strategy S       lease_strategy of the outlet (default per-client)
   --restarts n       how often the outlet is killed and started again (default 3)
   --orderly          end it by SIGTERM, so that it asks its inlets to go away first
   --leases           after the last restart: have every inlet lease a token and write once
@@ -64,12 +63,12 @@ async function measure(): Promise<void> {
   let running = await outlet.start();
   await Bun.sleep(IDLE_MS);
   const emptyBytes = privateBytes(running.pid);
-  const shared = { fleet, troublesBefore: {} };
-  const firstMs = now();
+  let startMs = now();
   fleet.tell("start");
-  const rounds = [await round({ ...shared, name: "first connect", startMs: firstMs, outlet: running })];
+  const first = { name: "first connect", startMs, fleet, outlet: running, troublesBefore: {} };
+  const rounds = [await round(first)];
   for (let i = 1; i <= flags.restarts; i++) {
-    const startMs = now();
+    startMs = now();
     await (flags.orderly ? stage.stop(running.pid) : stage.crash(running.pid));
     running = await outlet.start();
     const troublesBefore = rounds.at(-1)!.troubles;
@@ -120,7 +119,6 @@ ${isPinned ? "" : "[authority]"}
   organization = "${ORGANIZATION}"
   token = "\${INFLUXDB_TOKEN}"
   ${welcome}
-  lease_strategy = "${flags.strategy}"
   [[outlets.influxdb.permissions]]
     action = "write"
     bucket = "${BUCKET}"
@@ -282,7 +280,6 @@ function readFlags() {
         inlets: { type: "string", default: "10000" },
         processes: { type: "string", default: "2" },
         admission: { type: "string", default: "members" },
-        strategy: { type: "string", default: "per-client" },
         restarts: { type: "string", default: "3" },
         orderly: { type: "boolean", default: false },
         leases: { type: "boolean", default: false },
@@ -293,11 +290,11 @@ function readFlags() {
       process.stdout.write(HELP);
       process.exit(0);
     }
-    const { admission, strategy, orderly, leases, binary } = values;
+    const { admission, orderly, leases, binary } = values;
     if (admission !== "members" && admission !== "pinned")
       throw new Error(`no admission is called ${admission}`);
     return {
-      ...{ admission, strategy, orderly, leases, binary: resolve(binary) },
+      ...{ admission, orderly, leases, binary: resolve(binary) },
       inlets: count(values.inlets),
       processes: count(values.processes),
       restarts: count(values.restarts),

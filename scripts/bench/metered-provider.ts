@@ -41,9 +41,9 @@ export function metered(inner: CryptoProvider, authorityKey: IdentityPublicKey):
     aead: (suite, key) => {
       const aead = inner.aead(suite, key);
       return {
-        sealInto: timed("AEAD", aead.sealInto),
-        open: timed("AEAD", aead.open),
-        nextKey: timed("AEAD", aead.nextKey),
+        sealInto: timed("AEAD", aead.sealInto.bind(aead)),
+        open: timed("AEAD", aead.open.bind(aead)),
+        nextKey: timed("AEAD", aead.nextKey.bind(aead)),
       };
     },
     sha256: timed("SHA-256, HMAC", inner.sha256),

@@ -59,7 +59,7 @@ export class Realm {
       trust,
       roster: () => (options.withRoster ? roster : undefined),
       pinned: new Set(),
-      admitsApplicants: options.withRoster,
+      admitsErrands: options.withRoster,
       wallMs: Date.now,
     });
     return (peer) => admission.authorize(peer);

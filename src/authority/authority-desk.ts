@@ -51,7 +51,9 @@ export class AuthorityDesk {
       return credentialReply(grant);
     } catch (thrown) {
       const fault = Fault.from(thrown);
-      this.#log.warn("authority.refused", { member: peer.identifier, remote, request: head.kind, fault });
+      // Who comes too often must not fill the log as well.
+      const level = fault.code === "authority.limit" ? "debug" : "warn";
+      this.#log[level]("authority.refused", { member: peer.identifier, remote, request: head.kind, fault });
       const { code, retryAfterMs } = fault;
       return {
         kind: "fault",

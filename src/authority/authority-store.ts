@@ -1,11 +1,11 @@
 /** What the authority must still know after a crash, as rows. Every write is on the disk when it returns. */
-import type { StatementSync } from "node:sqlite";
 import { type CloneEvidence, cloneEvidences } from "../channel/exchange.ts";
 import { type Attributes, parseAttributes } from "../identity/attributes.ts";
 import { type Identifier, parseIdentifier } from "../identity/identifier.ts";
 import { memberStates } from "../identity/roster.ts";
 import type { CloneMark, MemberRecord } from "./member-record.ts";
-import { damaged, openSqliteFile, type SqliteFile } from "./sqlite-file.ts";
+import { damaged } from "./sqlite-fault.ts";
+import { openSqliteFile, type SqliteFile, type Statement } from "./sqlite-file.ts";
 import type { TicketRecord } from "./ticket-record.ts";
 
 export const AUTHORITY_SCHEMA = {
@@ -62,12 +62,12 @@ type Row = Readonly<Record<string, unknown>>;
 
 export class AuthorityStore {
   readonly #file: SqliteFile;
-  readonly #addTicket: StatementSync;
-  readonly #changeTicket: StatementSync;
-  readonly #forgetTicket: StatementSync;
-  readonly #addUse: StatementSync;
-  readonly #putMember: StatementSync;
-  readonly #putSequence: StatementSync;
+  readonly #addTicket: Statement;
+  readonly #changeTicket: Statement;
+  readonly #forgetTicket: Statement;
+  readonly #addUse: Statement;
+  readonly #putMember: Statement;
+  readonly #putSequence: Statement;
 
   constructor(file: SqliteFile) {
     this.#file = file;

@@ -40,6 +40,8 @@ export interface AuthorityOptions {
   readonly clones: "warn" | "lock";
   /** Where tickets say that the authority is: `tcp://host:port`. */
   readonly addresses: () => readonly string[];
+  /** What outlets of its own node serve; none by default, for an authority alone. */
+  readonly services?: readonly string[];
 }
 
 export interface TicketWish {
@@ -65,7 +67,7 @@ export class Authority implements Roster {
   readonly #members: MemberList;
   readonly #tickets: TicketOffice;
   readonly #mint: CredentialMint;
-  readonly #outlets = new OutletDirectory();
+  readonly #outlets: OutletDirectory;
   readonly #background: BackgroundWrites;
   readonly #sightings: SightingBook;
   readonly #registrar: Registrar;
@@ -82,7 +84,9 @@ export class Authority implements Roster {
     const wallMs = () => clock.wallMs();
     const background = new BackgroundWrites({ store, members, tickets, sequence, wallMs, log });
     const mint = new CredentialMint({ ...options, sequence });
-    const outlets = this.#outlets;
+    const { services = [], addresses } = options;
+    const outlets = new OutletDirectory(() => ({ services, addresses: addresses() }));
+    this.#outlets = outlets;
     this.#registrar = new Registrar({ ...options, members, tickets, mint, outlets, background, sequence });
     this.#sightings = new SightingBook({ members, background, clock, log });
     this.#sequence = sequence;
@@ -178,9 +182,7 @@ export class Authority implements Roster {
   revoke(identifier: Identifier): MemberDetails {
     const record = this.#changeable(identifier);
     if (record.state === "revoked") return record;
-    const gone = this.#change({ ...record, state: "revoked" }, "member.revoked");
-    this.#outlets.delete(identifier);
-    return gone;
+    return this.#change({ ...record, state: "revoked" }, "member.revoked");
   }
 
   /**
@@ -255,6 +257,7 @@ export class Authority implements Roster {
     const { clock, store, log } = this.#options;
     const revision = this.#sequence.next(clock.wallMs());
     store.update([record], [], revision);
+    if (record.state !== "active") this.#outlets.delete(record.identifier);
     this.#members.change(record, revision);
     log.info(event, { member: record.identifier, state: record.state });
     return record;

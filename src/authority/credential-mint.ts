@@ -54,17 +54,16 @@ export class CredentialMint {
     });
   }
 
-  /** @param outletAddresses none where no outlet is known; the authority's own stand in for them. */
+  /** @param outletAddresses empty where no outlet is known: the member asks again soon. */
   grant(member: Member, outletAddresses: readonly string[]): Grant {
     const { credentialLifetimeMs, random, addresses } = this.#options;
-    const authorityAddresses = addresses();
     return {
       credential: this.credentialFor(member),
       expiresInMs: credentialLifetimeMs,
       // Half to two thirds of its life: an outage of hours costs no member anything, and no two come at once.
       renewInMs: Math.floor(credentialLifetimeMs * (0.5 + random() * 0.16)),
-      authorityAddresses,
-      outletAddresses: outletAddresses.length > 0 ? outletAddresses : authorityAddresses,
+      authorityAddresses: addresses(),
+      outletAddresses,
     };
   }
 }

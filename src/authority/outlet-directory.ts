@@ -15,7 +15,13 @@ const MAX_ADDRESSES = 16;
 const ADDRESS = /^tcp:\/\/[\x21-\x7e]{1,249}$/;
 
 export class OutletDirectory {
+  readonly #own: () => Pick<OutletSeen, "services" | "addresses">;
   readonly #outlets = new Map<Identifier, OutletSeen>();
+
+  /** @param own of the authority's own node; no services where it is an authority alone. */
+  constructor(own: () => Pick<OutletSeen, "services" | "addresses">) {
+    this.#own = own;
+  }
 
   /** What it said before is forgotten. */
   put({ identifier, services, addresses }: OutletSeen): void {
@@ -37,7 +43,9 @@ export class OutletDirectory {
 
   /** Those of outlets with this service; empty when none is known. */
   addressesOf(service: string): string[] {
-    const found = [...this.#outlets.values()].filter(({ services }) => services.includes(service));
+    const found = [this.#own(), ...this.#outlets.values()].filter(({ services }) =>
+      services.includes(service),
+    );
     return [...new Set(found.flatMap(({ addresses }) => addresses))].slice(0, MAX_ADDRESSES);
   }
 }

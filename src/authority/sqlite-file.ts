@@ -6,6 +6,7 @@ import { closeSync, constants, fsyncSync, linkSync, lstatSync, openSync, readSyn
 import { dirname, resolve } from "node:path";
 import type { DatabaseSync, StatementSync } from "node:sqlite";
 import { Fault } from "../base/fault.ts";
+import { damaged, messageOf, openFault, unusable, writeFault } from "./sqlite-fault.ts";
 
 export interface Schema {
   /** Tells our files from other programs' (sqlite.org/pragma.html, application_id). */
@@ -20,6 +21,8 @@ const BUSY_MS = 1_000;
 /** sqlite.org/fileformat.html §1.3.2 */
 const SMALLEST_PAGE_BYTES = 512;
 
+export type Statement = StatementSync;
+
 export class SqliteFile {
   readonly path: string;
   /** There was none. */
@@ -33,7 +36,7 @@ export class SqliteFile {
     this.created = created;
   }
 
-  prepare(sql: string): StatementSync {
+  prepare(sql: string): Statement {
     return this.#database.prepare(sql);
   }
 
@@ -93,6 +96,7 @@ export async function openSqliteFile(file: string, schema: Schema): Promise<Sqli
   };
   const created = !isPrivateFile(path);
   if (created) create(path, schema, (name) => open(name, false));
+  recover(path, (name) => open(name, false));
   inspect(path, schema, (name) => open(name, true));
   try {
     const database = open(path, false);
@@ -108,7 +112,7 @@ export async function openSqliteFile(file: string, schema: Schema): Promise<Sqli
   }
 }
 
-/** By its name in a variable, for bundlers for runtimes without it must leave it alone. */
+/** Only when there is an authority, for an outlet without one runs where there is no SQLite. */
 async function sqlite(): Promise<typeof import("node:sqlite")> {
   try {
     return await import("node:sqlite");
@@ -148,6 +152,7 @@ function create(path: string, schema: Schema, open: (name: string) => DatabaseSy
     makeEmpty(temporary);
     const database = open(temporary);
     try {
+      database.exec("PRAGMA journal_mode = WAL");
       database.exec(
         `BEGIN; PRAGMA application_id = ${schema.applicationId}; PRAGMA user_version = ${schema.version}; ${schema.sql}; COMMIT`,
       );
@@ -161,6 +166,24 @@ function create(path: string, schema: Schema, open: (name: string) => DatabaseSy
     throw unusable(path, "cannot be made", cause);
   } finally {
     rmSync(temporary, { force: true });
+  }
+}
+
+/**
+ * A -journal file is left when a restored backup was begun and the process killed at that instant. What it
+ * had begun must be undone by a connection that may write.
+ */
+function recover(path: string, open: (name: string) => DatabaseSync): void {
+  if (!lstatSync(`${path}-journal`, { throwIfNoEntry: false })) return;
+  try {
+    const database = open(path);
+    try {
+      database.prepare("PRAGMA schema_version").get();
+    } finally {
+      database.close();
+    }
+  } catch (thrown) {
+    throw openFault(path, thrown);
   }
 }
 
@@ -203,7 +226,7 @@ function isRollbackMode(path: string): boolean {
   }
 }
 
-/** Exclusive before anything is read: then no second process ever gets in, and there is no -shm file. */
+/** Exclusive before anything is read: then no second process ever gets in, and nothing is in shared memory. */
 function takeOver(database: DatabaseSync): void {
   database.exec("PRAGMA locking_mode = EXCLUSIVE");
   database.exec("PRAGMA journal_mode = WAL");
@@ -229,50 +252,4 @@ function sync(path: string): void {
   } finally {
     closeSync(file);
   }
-}
-
-/** Primary result codes (sqlite.org/rescode.html). */
-const results = { busy: 5, locked: 6, corrupt: 11, notADatabase: 26 } as const;
-
-function resultOf(thrown: unknown): number | undefined {
-  const { errcode } = (thrown ?? {}) as { errcode?: unknown };
-  return typeof errcode === "number" ? errcode & 0xff : undefined;
-}
-
-function openFault(path: string, thrown: unknown): Fault {
-  if (thrown instanceof Fault) return thrown;
-  const result = resultOf(thrown);
-  if (result === results.busy || result === results.locked)
-    return unusable(path, "is in use: another culvert runs in this state directory", thrown);
-  if (result === results.corrupt || result === results.notADatabase) return damaged(path, thrown);
-  return unusable(path, "cannot be opened", thrown);
-}
-
-function writeFault(path: string, thrown: unknown): Fault {
-  if (thrown instanceof Fault) return thrown;
-  const result = resultOf(thrown);
-  if (result === undefined) return Fault.from(thrown);
-  if (result === results.corrupt || result === results.notADatabase) return damaged(path, thrown);
-  return new Fault("authority.unavailable", `${path} cannot be written (${messageOf(thrown)})`, {
-    cause: thrown,
-    retryAfterMs: 30_000,
-  });
-}
-
-/** For rows that do not make sense, as for pages that do not. */
-export function damaged(path: string, cause?: unknown): Fault {
-  return unusable(
-    path,
-    "is damaged, and was left as it is. To restore: stop the node, move this file and its -wal file away, put a copy made by `culvert authority backup` in their place with its authority-key.json, and start the node",
-    cause,
-  );
-}
-
-function unusable(path: string, what: string, cause?: unknown): Fault {
-  const why = cause === undefined ? "" : ` (${messageOf(cause)})`;
-  return new Fault("state.unusable", `${path} ${what}${why}`, { cause });
-}
-
-function messageOf(thrown: unknown): string {
-  return thrown instanceof Error ? thrown.message : String(thrown);
 }

@@ -50,6 +50,10 @@ export async function serveAdmin(options: ServeAdminOptions): Promise<InletListe
     app: adminApp(options),
     limits: defaultInletLimits,
     log,
+  }).catch(async (thrown) => {
+    // One that starts at the same instant was faster.
+    await checkNobodyServes(path, stateDir);
+    throw thrown;
   });
   await chmod(path, SOCKET_MODE);
   return listener;

@@ -7,6 +7,7 @@ import { openAuthorityStore } from "../authority/authority-store.ts";
 import { systemClock } from "../base/clock.ts";
 import { Fault } from "../base/fault.ts";
 import type { Log } from "../base/log.ts";
+import { isWildcard } from "../config/address.ts";
 import type { AuthorityConfig, Config } from "../config/config.ts";
 import type { CryptoProvider } from "../crypto/provider.ts";
 import { toBase64url } from "../identity/base64url.ts";
@@ -42,10 +43,17 @@ export async function openAuthority(options: AuthorityPartOptions): Promise<Auth
   const { config, identity, provider, log } = options;
   const { stateDir } = config.agent;
   const database = join(stateDir, DATABASE_FILE);
-  const key = await authorityKey(stateDir, database, provider);
+  const { key, isNew } = await authorityKey(stateDir, database, provider);
   const store = await openAuthorityStore(database);
+  if (store.created && !isNew) {
+    log.warn("authority.new-database", {
+      database,
+      hint: "the authority's key was there and its list of members was not: if it had one, restore it from a backup",
+    });
+  }
   const { advertise, listen } = config.channel;
-  let addresses: readonly string[] = (advertise.length > 0 ? advertise : listen).map(({ text }) => text);
+  const reachable = listen.filter((address) => !isWildcard(address));
+  let addresses: readonly string[] = (advertise.length > 0 ? advertise : reachable).map(({ text }) => text);
   const authority = new Authority({
     store,
     key,
@@ -66,7 +74,7 @@ export async function openAuthority(options: AuthorityPartOptions): Promise<Auth
     desk: new AuthorityDesk(authority, log),
     standing: ownStanding(authority, trust, identity, config.authority.credentialExpiresInMs),
     listensAt(bound) {
-      if (advertise.length === 0) addresses = bound;
+      if (advertise.length === 0) addresses = bound.filter((_, i) => !isWildcard(listen[i]!));
     },
     status: () => authorityStatus(authority),
     metrics: () => authorityMetrics(authority),
@@ -75,16 +83,20 @@ export async function openAuthority(options: AuthorityPartOptions): Promise<Auth
 }
 
 /** A list of members under a new key would be worth nothing, so a key that is lost is not made anew. */
-async function authorityKey(stateDir: string, database: string, provider: CryptoProvider): Promise<Identity> {
+async function authorityKey(
+  stateDir: string,
+  database: string,
+  provider: CryptoProvider,
+): Promise<{ key: Identity; isNew: boolean }> {
   const known = await loadIdentity(stateDir, provider, AUTHORITY_KEY_FILE);
-  if (known) return known;
+  if (known) return { key: known, isNew: false };
   if (existsSync(database)) {
     throw new Fault(
       "state.unusable",
       `${join(stateDir, AUTHORITY_KEY_FILE)} is missing, and ${database} is of that key; restore both from one backup`,
     );
   }
-  return await loadOrCreateIdentity(stateDir, provider, AUTHORITY_KEY_FILE);
+  return { key: await loadOrCreateIdentity(stateDir, provider, AUTHORITY_KEY_FILE), isNew: true };
 }
 
 /** The node vouches for itself, anew at half the life of what it says. */

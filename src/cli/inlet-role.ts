@@ -31,8 +31,12 @@ export async function startInletRole(context: NodeContext): Promise<Role> {
   const { standing } = context;
   const inlets: Inlet[] = [];
   const judges = config.inlets.influxdb.map((inlet) => outletJudge(inlet, standing));
-  const addresses = () =>
-    config.channel.connect.length > 0 ? config.channel.connect : standing.outletAddresses();
+  const pins = config.inlets.influxdb.some(({ authorized }) => authorized.length > 0);
+  const addresses = () => {
+    if (config.channel.connect.length === 0) return standing.outletAddresses();
+    // Before it is enrolled a node knows nobody who could vouch for an outlet.
+    return pins || standing.trust.anchor ? config.channel.connect : [];
+  };
   const dialer = new Dialer({
     addresses,
     wires: context.wires,
@@ -74,7 +78,9 @@ export async function startInletRole(context: NodeContext): Promise<Role> {
       const trouble = standing.trouble();
       if (trouble) reasons.push(trouble.message);
       else if (addresses().length === 0)
-        reasons.push("the authority does not know yet where the outlet of this service is; it is asked again");
+        reasons.push(
+          "the authority does not know yet where the outlet of this service is; it is asked again",
+        );
       else if (!dialer.up)
         reasons.push(`no channel to the outlet${lastFault ? `: ${lastFault.message}` : " yet"}`);
       for (const {

@@ -29,6 +29,7 @@ export function checkConsistency(config: ReadConfig, nowhere: Place, findings: F
   }
   checkConnect(config, findings);
   checkAdvertise(config, findings);
+  checkTicket(config, findings);
   for (const one of inlets) checkExposure(one, findings);
   for (const one of outlets) checkTls(one, findings);
   checkAddresses(config, findings);
@@ -67,6 +68,13 @@ function checkAdvertise({ channel, authority }: ReadConfig, findings: Findings):
   if (listen.length === 0) return; // complained of already
   const text = `[channel] key "advertise" is needed by ${header(authority.entry)}: tickets must say where it is reached, and no address in "listen" can be dialled`;
   findings.add(channel.place(channel.has("advertise") ? "advertise" : "listen"), text);
+}
+
+/** Its own authority is what vouches for this node. */
+function checkTicket({ enroll, authority }: ReadConfig, findings: Findings): void {
+  if (!authority.isWritten || !enroll.values.ticket) return;
+  const text = `${header(enroll.entry)} key "ticket" does nothing, for the node has the authority itself`;
+  findings.add(enroll.place("ticket"), `${text}; leave out one of the two`);
 }
 
 function checkAddresses({ agent, channel, inlets }: ReadConfig, findings: Findings): void {

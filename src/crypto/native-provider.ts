@@ -33,7 +33,7 @@ import { isStrictlyFormed } from "./strict-signature.ts";
 
 export const nativeProvider: CryptoProvider = {
   name: "node",
-  aead: nativeAead,
+  aead: (suite, key) => new NativeAead(suite, key),
   sha256: (...parts) => feed(createHash("sha256"), parts),
   hmacSha256: (key, ...parts) => feed(createHmac("sha256", key), parts),
   generateDhKeyPair: () => keyPair(plain(randomBytes(KEY_BYTES))),
@@ -57,40 +57,61 @@ const nativeCiphers = new Set(getCiphers());
 /** Without it Node 20 opens messages whose tag has 4 bytes. */
 const TAG_OPTION = { authTagLength: TAG_BYTES };
 
-function nativeAead(suite: CipherSuite, key: Uint8Array): Aead {
-  if (key.length !== KEY_BYTES) throw new Fault("crypto.key-refused", "an AEAD key has 32 bytes");
-  const ownKey = new Uint8Array(key);
-  // Node's types know GCM's extra methods for each name alone, and both names have the same.
-  const algorithm = ALGORITHMS[suite] as "aes-256-gcm";
-  const nonce = new Uint8Array(NONCE_BYTES);
-  return {
-    sealInto(n, associatedData, plaintext, out, offset) {
-      writeNonce(suite, n, nonce);
-      const cipher = createCipheriv(algorithm, ownKey, nonce, TAG_OPTION);
-      if (associatedData.length > 0) cipher.setAAD(associatedData, { plaintextLength: plaintext.length });
-      const ciphertext = cipher.update(plaintext);
-      cipher.final(); // empty for a stream cipher, but the tag exists only after it
-      out.set(ciphertext, offset);
-      out.set(cipher.getAuthTag(), offset + plaintext.length);
-    },
-    open(n, associatedData, sealed) {
-      writeNonce(suite, n, nonce);
-      const length = sealed.length - TAG_BYTES;
-      if (length < 0) throw new Fault("channel.tampered", "a sealed message is shorter than its tag");
-      try {
-        const decipher = createDecipheriv(algorithm, ownKey, nonce, TAG_OPTION);
-        decipher.setAuthTag(sealed.subarray(length));
-        if (associatedData.length > 0) decipher.setAAD(associatedData, { plaintextLength: length });
-        const plaintext = decipher.update(sealed.subarray(0, length));
-        decipher.final(); // throws when the tag does not fit
-        return plain(plaintext);
-      } catch (cause) {
-        throw new Fault("channel.tampered", "a sealed message does not open", { cause });
-      }
-    },
-    nextKey: () =>
-      plain(createCipheriv(algorithm, ownKey, REKEY_NONCE, TAG_OPTION).update(new Uint8Array(KEY_BYTES))),
-  };
+/** Written anew for each message; whoever takes it copies it at once. */
+const nonce = new Uint8Array(NONCE_BYTES);
+
+/** A channel holds two of these for as long as it lives: a class, for closures take more memory. */
+class NativeAead implements Aead {
+  readonly #suite: CipherSuite;
+  readonly #key: Uint8Array;
+
+  constructor(suite: CipherSuite, key: Uint8Array) {
+    if (key.length !== KEY_BYTES) throw new Fault("crypto.key-refused", "an AEAD key has 32 bytes");
+    this.#suite = suite;
+    this.#key = new Uint8Array(key);
+  }
+
+  sealInto(
+    n: number,
+    associatedData: Uint8Array,
+    plaintext: Uint8Array,
+    out: Uint8Array,
+    offset: number,
+  ): void {
+    writeNonce(this.#suite, n, nonce);
+    const cipher = createCipheriv(this.#algorithm, this.#key, nonce, TAG_OPTION);
+    if (associatedData.length > 0) cipher.setAAD(associatedData, { plaintextLength: plaintext.length });
+    const ciphertext = cipher.update(plaintext);
+    cipher.final(); // empty for a stream cipher, but the tag exists only after it
+    out.set(ciphertext, offset);
+    out.set(cipher.getAuthTag(), offset + plaintext.length);
+  }
+
+  open(n: number, associatedData: Uint8Array, sealed: Uint8Array): Uint8Array {
+    writeNonce(this.#suite, n, nonce);
+    const length = sealed.length - TAG_BYTES;
+    if (length < 0) throw new Fault("channel.tampered", "a sealed message is shorter than its tag");
+    try {
+      const decipher = createDecipheriv(this.#algorithm, this.#key, nonce, TAG_OPTION);
+      decipher.setAuthTag(sealed.subarray(length));
+      if (associatedData.length > 0) decipher.setAAD(associatedData, { plaintextLength: length });
+      const plaintext = decipher.update(sealed.subarray(0, length));
+      decipher.final(); // throws when the tag does not fit
+      return plain(plaintext);
+    } catch (cause) {
+      throw new Fault("channel.tampered", "a sealed message does not open", { cause });
+    }
+  }
+
+  nextKey(): Uint8Array {
+    const cipher = createCipheriv(this.#algorithm, this.#key, REKEY_NONCE, TAG_OPTION);
+    return plain(cipher.update(new Uint8Array(KEY_BYTES)));
+  }
+
+  /** Node's types know GCM's extra methods for each name alone, and both names have the same. */
+  get #algorithm(): "aes-256-gcm" {
+    return ALGORITHMS[this.#suite] as "aes-256-gcm";
+  }
 }
 
 /** How a raw key of one curve becomes a KeyObject: DER before it (RFC 8410 §4, §7), parsed faster than a JWK. */

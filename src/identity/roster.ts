@@ -17,6 +17,8 @@ export interface Roster {
   find(identifier: Identifier): Member | undefined;
   /** Everyone is in it: who is not found is no member. */
   readonly complete: boolean;
+  /** Of a list that is fetched now and then: whoever became a member after this may be missing. Wall clock. */
+  readonly asOfMs?: number | undefined;
   /** Called with the new state of each member that changes. @returns how to end it. */
   onChange(listener: (member: Member) => void): () => void;
 }

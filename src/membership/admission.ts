@@ -82,7 +82,7 @@ export class Admission {
   ): Fault | undefined {
     const { credential, fault } = this.#shownBy(peer);
     if (!credential) return fault;
-    if (!member && roster?.complete) return unknown(peer.identifier);
+    if (!member && roster?.complete && !isNewerThan(credential, roster)) return unknown(peer.identifier);
     try {
       checkCredentialDates(credential, this.#options.wallMs());
       return undefined;
@@ -127,6 +127,14 @@ function verified(peer: Introduction, trust: Trust): Shown {
   } catch (thrown) {
     return { anchor: trust.anchor, fault: Fault.from(thrown) };
   }
+}
+
+/** Between two looks at the list: for the way of the answer, and clocks that differ by a little. */
+const LIST_MARGIN_MS = 10_000;
+
+/** Of a device that has just enrolled, a list that was fetched before says nothing. */
+function isNewerThan({ issuedAtMs }: Credential, { asOfMs }: Roster): boolean {
+  return asOfMs !== undefined && issuedAtMs > asOfMs - LIST_MARGIN_MS;
 }
 
 function refusalOf(member: Member | undefined): Fault | undefined {

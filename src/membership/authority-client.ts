@@ -197,7 +197,7 @@ function told(fault: Fault, errand: Question["errand"]): Fault {
   if (fault.code !== "handshake.unauthorized") return fault;
   const why =
     errand === "enroll"
-      ? "the ticket has expired, or this device was revoked or locked; get a new ticket (`culvert ticket create`) or look at `culvert member list`"
-      : "this device was revoked, locked or removed; look at `culvert member list` there, or enroll it with a new ticket";
+      ? "it does not take the ticket for one of its own; get a new one (`culvert ticket create`)"
+      : "it does not know this device (any more); look at `culvert member list` there, or enroll it with a new ticket";
   return new Fault("handshake.unauthorized", `the authority refused us: ${why}`, { cause: fault });
 }

@@ -33,6 +33,6 @@ export function authorityRefusal(
 }
 
 function impostor(identifier: string, why: string, cause?: Fault): Fault {
-  const text = `${identifier} is not the authority that the ticket or the record names: ${why}`;
+  const text = `${identifier} is not the authority that the ticket or the record names: ${why}; was the authority replaced, or does another node have its address?`;
   return new Fault("handshake.unauthorized", text, cause ? { cause } : {});
 }

@@ -190,11 +190,10 @@ export class CloneWatch {
     }
   }
 
-  /** @returns true once the older channel has answered, or will not, or is alone again. */
+  /** @returns true once the older channel has answered while another run was there to stay, or will not. */
   #settled(suspicion: Suspicion, nowMs: number): boolean {
     const { watched, older, channel } = suspicion;
     const others = watched.runs.filter((run) => run !== older && run.channels.size > 0);
-    if (others.length === 0) return true;
     if (suspicion.askedAtMs === undefined) {
       if (nowMs < suspicion.dueMs) return false;
       suspicion.askedAtMs = nowMs;

@@ -10,9 +10,15 @@ import { parseTicket, type Ticket } from "../identity/ticket.ts";
 import type { CredentialSource, Grant } from "./authority-client.ts";
 import type { Enrollment } from "./enrollment.ts";
 import { recordOf, sameAuthority } from "./enrollment-change.ts";
-import type { EnrollmentState, EnrollmentStatus } from "./enrollment-status.ts";
+import { type EnrollmentState, type EnrollmentStatus, notEnrolled } from "./enrollment-status.ts";
 import { HeldEnrollment, type HeldEnrollmentOptions } from "./held-enrollment.ts";
-import { promptlyMs, renewalAfterGrantMs, renewalAfterStartMs, retryWaitMs } from "./renewal-schedule.ts";
+import {
+  isForPeople,
+  promptlyMs,
+  renewalAfterGrantMs,
+  renewalAfterStartMs,
+  retryWaitMs,
+} from "./renewal-schedule.ts";
 
 export interface EnrollmentKeeperOptions extends HeldEnrollmentOptions {
   readonly source: CredentialSource;
@@ -25,10 +31,8 @@ export interface EnrollmentKeeperOptions extends HeldEnrollmentOptions {
 
 /** While this node is no member: `culvert enroll` may be run beside it. */
 const LOOK_MS = 2_000;
-/** A credential that is newer was not refused for its age. */
+/** A credential that is newer was not refused for its age: the authority is not asked sooner again. */
 const REFUSED_GAP_MS = 60_000;
-const NOT_ENROLLED =
-  "this node is no member yet: give it a ticket (`culvert enroll TICKET`, or `ticket` in [enroll])";
 
 export class EnrollmentKeeper {
   readonly #options: EnrollmentKeeperOptions;
@@ -61,7 +65,7 @@ export class EnrollmentKeeper {
     this.#phase = "running";
     this.#readTicket();
     if (!(await this.#look()) && !this.#ticket && !this.#lastFault)
-      this.#options.log.warn("enrollment.missing", { why: NOT_ENROLLED });
+      this.#options.log.warn("enrollment.missing", { fault: notEnrolled() });
     this.#plan();
   }
 
@@ -93,8 +97,10 @@ export class EnrollmentKeeper {
   /** An outlet has refused our credential: perhaps it is over, whatever our clock says. */
   noteRefused(): void {
     const nowMs = this.#nowMs();
-    if (!this.#held.record || this.#failures > 0 || nowMs - this.#grantedAtMs < REFUSED_GAP_MS) return;
-    this.#nextTryAtMs = Math.min(this.#nextTryAtMs, nowMs + promptlyMs(this.#random));
+    if (!this.#held.record || this.#failures > 0) return;
+    const soonestMs = Math.max(nowMs, this.#grantedAtMs + REFUSED_GAP_MS);
+    if (this.#nextTryAtMs <= soonestMs) return;
+    this.#nextTryAtMs = Math.min(this.#nextTryAtMs, soonestMs + promptlyMs(this.#random));
     this.#plan();
   }
 
@@ -105,7 +111,7 @@ export class EnrollmentKeeper {
    */
   async enrollNow(patienceMs = 60_000): Promise<Enrollment> {
     const { ticket: secret, provider } = this.#options;
-    if (!secret) throw new Fault("enrollment.missing", NOT_ENROLLED);
+    if (!secret) throw notEnrolled();
     const ticket = parseTicket(secret.reveal(), provider);
     await this.#look();
     const { record } = this.#held;
@@ -122,7 +128,7 @@ export class EnrollmentKeeper {
         return await this.#enroll(ticket);
       } catch (thrown) {
         const fault = this.#failed(thrown);
-        if (fault.blame === "operator" || this.#nextTryAtMs >= deadlineMs) throw fault;
+        if (isForPeople(fault) || this.#nextTryAtMs >= deadlineMs) throw fault;
         const waitMs = this.#nextTryAtMs - this.#nowMs();
         await new Promise((resolve) => setTimeout(resolve, waitMs));
       }
@@ -131,8 +137,7 @@ export class EnrollmentKeeper {
 
   status(): EnrollmentStatus {
     const { record, credential, clockSkewMs } = this.#held;
-    const missing = this.#state === "none" ? new Fault("enrollment.missing", NOT_ENROLLED) : undefined;
-    const fault = this.#lastFault ?? missing;
+    const fault = this.#lastFault ?? (this.#state === "none" ? notEnrolled() : undefined);
     const authority = credential?.authority ?? this.#ticket?.authority;
     const service = record?.service ?? this.#ticket?.service;
     const expiresInMs = this.#held.expiresInMs();
@@ -207,7 +212,7 @@ export class EnrollmentKeeper {
     const { clock, log } = this.#options;
     if (!(await this.#held.look())) return false;
     const { record, credential } = this.#held;
-    this.#succeeded(renewalAfterStartMs(credential!, clock, this.#random));
+    this.#succeeded(renewalAfterStartMs({ ...record!, credential: credential! }, clock, this.#random));
     if (this.#ticket && !sameAuthority(record!, this.#ticket)) {
       log.warn("enrollment.ticket-ignored", {
         why: "this node is a member of another authority than the ticket's; to change over, use another state_dir",
@@ -254,8 +259,8 @@ export class EnrollmentKeeper {
   async #take(grant: Grant, record: Enrollment): Promise<void> {
     const event = this.#held.record ? "credential.renewed" : "enrollment.done";
     await this.#held.take(grant, record);
-    this.#succeeded(renewalAfterGrantMs(grant, this.#random));
     this.#grantedAtMs = this.#nowMs();
+    this.#succeeded(renewalAfterGrantMs(grant, this.#random));
     this.#options.log.info(event, {
       authority: grant.credential.authority,
       expires_in_ms: grant.expiresInMs,
@@ -268,6 +273,7 @@ export class EnrollmentKeeper {
     this.#failures = 0;
     this.#lastFault = undefined;
     this.#nextTryAtMs = this.#nowMs() + renewInMs;
+    this.#held.announce();
   }
 
   #failed(thrown: unknown): Fault {

@@ -50,6 +50,11 @@ export class HeldEnrollment {
     return () => this.#listeners.delete(listener);
   }
 
+  /** Tells the listeners, once the owner has taken note itself. */
+  announce(): void {
+    for (const listener of [...this.#listeners]) listener();
+  }
+
   /**
    * Saves the record before it is used: a restart must not bring back an older credential than one that
    * was shown, for that is what a copied device does.
@@ -85,6 +90,5 @@ export class HeldEnrollment {
     this.#credential = credential;
     this.#options.trust.anchor = record.authorityKey;
     this.#options.trust.noteTrueTime(credential.issuedAtMs);
-    for (const listener of [...this.#listeners]) listener();
   }
 }

@@ -1,7 +1,7 @@
-/** When a credential is renewed, and how long to wait after a failure. Spans in milliseconds. */
+/** When a credential is renewed, and what comes after a failure. Spans in milliseconds. */
 import { type BackOff, equalJitterMs } from "../base/back-off.ts";
 import type { Clock, Random } from "../base/clock.ts";
-import type { Fault } from "../base/fault.ts";
+import { Fault } from "../base/fault.ts";
 import { CLOCK_SKEW_MS } from "../identity/attestation.ts";
 import type { Credential } from "../identity/credential.ts";
 import type { Grant } from "./authority-client.ts";
@@ -25,8 +25,7 @@ export function retryWaitMs(fault: Fault, failures: number, random: Random): num
 
 /** The authority says when; up to a tenth before that. */
 export function renewalAfterGrantMs({ renewInMs, outletAddresses }: Grant, random: Random): number {
-  // As long as the authority knows no outlet, a member is of no use: it asks again soon.
-  const laterMs = outletAddresses.length > 0 ? renewInMs : Math.min(renewInMs, SOON_MS);
+  const laterMs = soonerWithoutOutlet(renewInMs, outletAddresses);
   return Math.min(LONGEST_MS, Math.max(SHORTEST_MS, laterMs * (1 - random() / 10)));
 }
 
@@ -34,15 +33,30 @@ export function renewalAfterGrantMs({ renewInMs, outletAddresses }: Grant, rando
  * For a credential that was found in the state directory. Between half and two thirds of its life, where this
  * machine's clock can be believed; a clock before its first day cannot.
  */
-export function renewalAfterStartMs(credential: Credential, clock: Clock, random: Random): number {
+export function renewalAfterStartMs(
+  { credential, outletAddresses }: { credential: Credential; outletAddresses: readonly string[] },
+  clock: Clock,
+  random: Random,
+): number {
   const { issuedAtMs, expiresAtMs } = credential;
   const ageMs = clock.wallMs() - issuedAtMs;
   if (ageMs < -CLOCK_SKEW_MS) return SHORTEST_MS + random() * (SOON_MS - SHORTEST_MS);
   const dueMs = (expiresAtMs - issuedAtMs) * (0.5 + random() * 0.16) - Math.max(0, ageMs);
-  return dueMs > 0 ? Math.min(LONGEST_MS, dueMs) : promptlyMs(random);
+  const laterMs = soonerWithoutOutlet(dueMs, outletAddresses);
+  return laterMs > 0 ? Math.min(LONGEST_MS, laterMs) : promptlyMs(random);
+}
+
+/** As long as the authority knows no outlet, a member is of no use: it asks again soon. */
+function soonerWithoutOutlet(laterMs: number, outletAddresses: readonly string[]): number {
+  return outletAddresses.length > 0 ? laterMs : Math.min(laterMs, SOON_MS);
 }
 
 /** For what somebody waits for, and many may at once. */
 export function promptlyMs(random: Random): number {
   return random() * AT_ONCE_MS;
+}
+
+/** True where waiting changes nothing: if somebody else answers at the authority's address, too. */
+export function isForPeople({ blame, cause }: Fault): boolean {
+  return blame === "operator" || (cause instanceof Fault && cause.code === "handshake.unauthorized");
 }

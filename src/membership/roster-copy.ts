@@ -6,8 +6,6 @@ import { type Identifier, isIdentifier } from "../identity/identifier.ts";
 import type { Member, Roster } from "../identity/roster.ts";
 
 const MAX_MEMBERS = 100_000;
-/** There is room for those that are refused when there is none for others: they must not be forgotten. */
-const MAX_WITH_BARRED = 2 * MAX_MEMBERS;
 const VERSION = 1;
 
 export class RosterCopy implements Roster {
@@ -15,10 +13,15 @@ export class RosterCopy implements Roster {
   readonly #listeners = new Set<(member: Member) => void>();
   /** Whom this walk through the whole list has shown; undefined once it is through. */
   #walked: Set<Identifier> | undefined = new Set();
+  readonly #maxMembers: number;
   #revision = 0;
   #complete = false;
   #overflowed = false;
   #barredChanges = 0;
+
+  constructor(maxMembers = MAX_MEMBERS) {
+    this.#maxMembers = maxMembers;
+  }
 
   find(identifier: Identifier): Member | undefined {
     return this.#members.get(identifier);
@@ -51,12 +54,16 @@ export class RosterCopy implements Roster {
     return () => this.#listeners.delete(listener);
   }
 
+  /** The authority may be another than before, restored from a backup: whom it does not list is no member any more. */
+  walkAgain(): void {
+    this.#revision = 0;
+    this.#walked = new Set();
+  }
+
   /** @returns whether to ask again at once. @throws Fault `channel.protocol` for a page that makes no sense. */
   apply(page: RosterReplyHead): boolean {
     if (page.revision < this.#revision) {
-      // The authority was restored from a backup: what it does not list is no member any more.
-      this.#revision = 0;
-      this.#walked = new Set();
+      this.walkAgain();
       return true;
     }
     if (page.more && page.revision === this.#revision)
@@ -86,7 +93,9 @@ export class RosterCopy implements Roster {
     this.#walked?.add(identifier);
     const known = this.#members.get(identifier);
     if (known?.state === state && sameAttributes(known.attributes, attributes)) return;
-    if (!known && this.#members.size >= (state === "active" ? MAX_MEMBERS : MAX_WITH_BARRED)) {
+    // There is room for those that are refused when there is none for others: they must not be forgotten.
+    const most = state === "active" ? this.#maxMembers : 2 * this.#maxMembers;
+    if (!known && this.#members.size >= most) {
       this.#overflowed = true;
       this.#complete = false;
       return;

@@ -2,12 +2,12 @@
  * The member list at an outlet whose authority is elsewhere: asks for changes every few seconds over one kept
  * channel, and tells what was seen of members here. While the authority is away the last list holds.
  */
-
 import { type BackOff, equalJitterMs } from "../base/back-off.ts";
 import type { Clock, Random } from "../base/clock.ts";
 import { Fault } from "../base/fault.ts";
 import type { Log } from "../base/log.ts";
 import type { RosterReplyHead, RosterRequestHead } from "../channel/exchange.ts";
+import type { Peer } from "../channel/handshake.ts";
 import type { ChannelLimits } from "../channel/limits.ts";
 import type { LocalParty } from "../channel/local-party.ts";
 import type { CipherSuite } from "../crypto/provider.ts";
@@ -80,6 +80,8 @@ export class RosterFollower implements Roster {
   #failures = 0;
   #answeredAtMs: number | undefined;
   #savedChanges = 0;
+  /** Of the authority's process. */
+  #run: string | undefined;
   #lastFault: Fault | undefined;
 
   constructor(options: RosterFollowerOptions) {
@@ -112,6 +114,11 @@ export class RosterFollower implements Roster {
 
   get complete(): boolean {
     return this.#copy.complete;
+  }
+
+  get asOfMs(): number | undefined {
+    if (this.#answeredAtMs === undefined) return undefined;
+    return this.#options.clock.wallMs() - (this.#nowMs() - this.#answeredAtMs);
   }
 
   onChange(listener: (member: Member) => void): () => void {
@@ -157,9 +164,15 @@ export class RosterFollower implements Roster {
       },
       maxAgeMs,
       log,
-      onUp: () => this.#pollAfter(0),
+      onUp: (peer) => this.#connected(peer),
       random: this.#random,
     });
+  }
+
+  #connected({ instance }: Peer): void {
+    if (instance !== this.#run) this.#copy.walkAgain();
+    this.#run = instance;
+    this.#pollAfter(0);
   }
 
   #pollAfter(waitMs: number): void {
@@ -185,8 +198,10 @@ export class RosterFollower implements Roster {
     const wasComplete = this.#copy.complete;
     for (let pages = 0; pages < MAX_PAGES && !this.#stopped; pages++) {
       const batch = this.#sightings.batch(this.#nowMs());
+      const run = this.#run;
       const page = await this.#ask(batch.sightings);
       batch.told();
+      if (run !== this.#run) continue;
       const more = this.#copy.apply(page);
       this.#answeredAtMs = this.#nowMs();
       if (!more && this.#sightings.size === 0) break;

@@ -32,7 +32,11 @@ export class SightingQueue {
 
   /** The oldest; `told` once the authority has them. */
   batch(nowMs: number): { readonly sightings: Sighting[]; readonly told: () => void } {
-    const taken = [...this.#queued.values()].slice(0, BATCH);
+    const taken: Queued[] = [];
+    for (const each of this.#queued.values()) {
+      if (taken.length === BATCH) break;
+      taken.push(each);
+    }
     return {
       sightings: taken.map(({ seen, atMs }) => ({ ...seen, agoMs: Math.max(0, Math.round(nowMs - atMs)) })),
       told: () => {

@@ -95,7 +95,7 @@ class Inlet {
   #admit(route: DecidedRoute, lease: InletLease | undefined): InletLease | undefined {
     const { uplink, openRoutes } = this.#deps;
     if (lease && !isOpen(route.routeClass, { routes: lease.routes, openRoutes })) throw notCovered();
-    if (!uplink.isUp()) throw new Fault("tunnel.down", "no channel is up");
+    if (!uplink.isUp()) throw uplink.trouble?.() ?? new Fault("tunnel.down", "no channel is up");
     return lease;
   }
 
@@ -104,7 +104,7 @@ class Inlet {
     if (route.routeClass === "always") return undefined;
     const { clock, lease, limits } = this.#deps;
     const coming = lease.replacement();
-    if (!coming) throw new Fault("lease.unavailable", "no lease is held");
+    if (!coming) throw lease.refusal() ?? new Fault("lease.unavailable", "no lease is held");
     return this.#admit(route, await this.#forwarder.within(coming, clock.monotonicMs() + limits.waitMs));
   }
 }

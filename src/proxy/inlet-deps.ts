@@ -12,6 +12,8 @@ import type { InletLimits } from "./inlet-limits.ts";
 export interface Uplink extends StreamOpener {
   /** Whether a channel is up; when none is, a request is answered before its body is read. */
   isUp(): boolean;
+  /** Why none is up, where more is known than that. */
+  trouble?(): Fault | undefined;
 }
 
 export type InletLease = Pick<HeldLease, "leaseId" | "token" | "routes">;
@@ -25,6 +27,8 @@ export interface LeaseSource {
   replace(rejectedId: string): Promise<InletLease>;
   /** What a `replace` under way will come to: InfluxDB answers, so it is worth waiting for. */
   replacement(): Promise<InletLease> | undefined;
+  /** Why the outlet gave none when it was asked last, in its own word; undefined where it was not asked. */
+  refusal(): Fault | undefined;
 }
 
 /** What is counted; all cheap, all synchronous. */

@@ -5,7 +5,12 @@
 import type { Clock } from "../base/clock.ts";
 import { Fault } from "../base/fault.ts";
 import type { Log } from "../base/log.ts";
-import { decodeReplyHead, encodeHead, type LeaseReplyHead } from "../channel/exchange.ts";
+import {
+  decodeReplyHead,
+  encodeHead,
+  type FaultReplyHead,
+  type LeaseReplyHead,
+} from "../channel/exchange.ts";
 import type { Stream, StreamHandler, StreamOpener } from "../channel/stream.ts";
 import type { HeldLease, LeaseHolder } from "../lease/lease-holder.ts";
 import type { LeaseSource } from "./inlet-deps.ts";
@@ -40,6 +45,7 @@ export class LeaseClient implements LeaseSource {
   #asking: Promise<void> | undefined;
   #replacing: Promise<HeldLease> | undefined;
   #lastFault: Fault | undefined;
+  #refusal: Fault | undefined;
   #grants = 0;
   #failures = 0;
   #stopped = false;
@@ -64,6 +70,10 @@ export class LeaseClient implements LeaseSource {
 
   replacement(): Promise<HeldLease> | undefined {
     return this.#replacing;
+  }
+
+  refusal(): Fault | undefined {
+    return this.#refusal;
   }
 
   /** A channel has come up: whatever stood in the way before may be gone. */
@@ -130,6 +140,7 @@ export class LeaseClient implements LeaseSource {
       holder.granted(grant, this.#nowMs());
       this.#grants++;
       this.#lastFault = undefined;
+      this.#refusal = undefined;
       log.info("lease.granted", { service, lease: grant.leaseId, expires_in_ms: grant.expiresInMs });
     } catch (thrown) {
       const fault = Fault.from(thrown);
@@ -145,6 +156,10 @@ export class LeaseClient implements LeaseSource {
 
   #exchange(rejected: string | undefined): Promise<LeaseReplyHead> {
     const { service, uplink } = this.#options;
+    const refused = (head: FaultReplyHead): Fault => {
+      this.#refusal = refusalOf(head);
+      return this.#refusal;
+    };
     return new Promise((resolve, reject) => {
       let stream: Stream | undefined;
       const timer = setTimeout(() => {
@@ -156,7 +171,7 @@ export class LeaseClient implements LeaseSource {
           try {
             const head = decodeReplyHead(bytes);
             if (head.kind === "lease") resolve(head);
-            else if (head.kind === "fault") reject(faultOf(head.code, head.retryAfterMs));
+            else if (head.kind === "fault") reject(refused(head));
             else reject(new Fault("channel.protocol", "the outlet answered something else than a lease"));
           } catch (thrown) {
             reject(thrown);
@@ -187,7 +202,7 @@ export class LeaseClient implements LeaseSource {
   }
 }
 
-function faultOf(code: Fault["code"], retryAfterMs: number | undefined): Fault {
+function refusalOf({ code, retryAfterMs }: FaultReplyHead): Fault {
   return new Fault(
     code,
     `the outlet gives no lease (${code})`,

@@ -22,8 +22,12 @@ export interface AcceptorOptions {
   readonly log: Log;
 }
 
-/** Connections that have not finished their handshake, and connections in all. */
-const MAX_HALF_OPEN = 2_048;
+/**
+ * Connections that have not finished their handshake. A whole fleet of 10,000 comes at once when its outlet was
+ * restarted: to turn one away costs nearly as much as to serve it, and it comes again.
+ */
+const MAX_HALF_OPEN = 12_288;
+/** Connections in all. */
 const MAX_LINKS = 20_000;
 /** A flood of refused connections is one line in so many milliseconds. */
 const REFUSAL_LOG_MS = 1_000;

@@ -72,6 +72,8 @@ export class Dialer implements StreamOpener {
   #retryTimer: ReturnType<typeof setTimeout> | undefined;
   #ageTimer: ReturnType<typeof setTimeout> | undefined;
   #stopped = false;
+  /** What is being dialled was begun with what we no longer say. */
+  #again = false;
   #pastBytes = { sent: 0, received: 0 };
 
   constructor(options: DialerOptions) {
@@ -83,7 +85,7 @@ export class Dialer implements StreamOpener {
     this.#dial();
   }
 
-  /** Something has changed that may let the next try succeed: it is made now. */
+  /** The next try is made now: something has changed that may let it succeed. */
   wake(): void {
     if (this.#current || this.#dialling || this.#stopped) return;
     clearTimeout(this.#retryTimer);
@@ -93,7 +95,8 @@ export class Dialer implements StreamOpener {
 
   /** Replaces the channel by a fresh one, make before break: what we say in a handshake has changed. */
   redial(): void {
-    if (this.#current) this.#dial();
+    if (this.#dialling) this.#again = true;
+    else if (this.#current) this.#dial();
     else this.wake();
   }
 
@@ -251,6 +254,8 @@ export class Dialer implements StreamOpener {
     const ageMs = this.#options.maxAgeMs * (1 - this.#random() / 10);
     this.#ageTimer = setTimeout(() => this.#dial(), Math.min(ageMs, MAX_TIMER_MS));
     this.#options.onUp?.(peer);
+    if (this.#again) this.#dial();
+    this.#again = false;
   }
 
   #goingAway(link: Link, reason: CloseReason, backoffMs: number): void {

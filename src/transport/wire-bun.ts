@@ -14,7 +14,9 @@ class BunWire implements Wire {
 
   constructor(socket: BunSocket) {
     this.#socket = socket;
-    this.remote = `${socket.remoteAddress}:${socket.remotePort}`;
+    // A peer that is gone again before we look has no address any more.
+    const { remoteAddress } = socket;
+    this.remote = remoteAddress ? `${remoteAddress}:${socket.remotePort}` : "unknown";
   }
 
   write(bytes: Uint8Array): number {

@@ -10,7 +10,9 @@ class NodeWire implements Wire {
 
   constructor(socket: Socket, take: (wire: Wire) => WireHandler) {
     this.#socket = socket;
-    this.remote = `${socket.remoteAddress}:${socket.remotePort}`;
+    // A peer that is gone again before we look has no address any more.
+    const { remoteAddress } = socket;
+    this.remote = remoteAddress ? `${remoteAddress}:${socket.remotePort}` : "unknown";
     socket.setNoDelay(true);
     const handler = take(this);
     socket.on("data", (chunk: Uint8Array) => handler.onData(chunk));

@@ -19,7 +19,13 @@ export function binary(name: Binary): string {
 /** Runs one of the binaries to its end. */
 export async function culvert(
   args: readonly string[],
-  options: { binary?: Binary; env?: Readonly<Record<string, string>>; cwd?: string } = {},
+  options: {
+    binary?: Binary;
+    env?: Readonly<Record<string, string>>;
+    cwd?: string;
+    /** On standard input, which is empty otherwise. */
+    input?: string;
+  } = {},
 ): Promise<Spawned & { exit: NonNullable<Spawned["exit"]> }> {
   return await run({ command: binary(options.binary ?? "culvert"), args, ...options });
 }

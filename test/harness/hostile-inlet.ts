@@ -12,10 +12,12 @@ import {
   type RequestHead,
 } from "../../src/channel/exchange.ts";
 import { defaultLimits } from "../../src/channel/limits.ts";
-import { LocalParty } from "../../src/channel/local-party.ts";
+import { LocalParty, type Statements } from "../../src/channel/local-party.ts";
 import type { Stream } from "../../src/channel/stream.ts";
+import { enrollmentFile } from "../../src/cli/enrollment-file.ts";
 import { loadIdentity } from "../../src/cli/identity-store.ts";
 import { nodeProvider } from "../../src/crypto/node-provider.ts";
+import type { Identity } from "../../src/identity/identity.ts";
 import { Link } from "../../src/transport/link.ts";
 import { Ticker } from "../../src/transport/ticker.ts";
 import { runtimeWires } from "../../src/transport/wire-runtime.ts";
@@ -36,11 +38,33 @@ export class HostileInlet {
     this.service = service;
   }
 
-  /** @param stateDir of the inlet whose place it takes. */
+  /** @param stateDir of the inlet whose place it takes, with its credential where it is enrolled. */
   static async connect(port: number, stateDir: string, service = "influxdb"): Promise<HostileInlet> {
     const identity = await loadIdentity(stateDir, nodeProvider);
     if (!identity) throw new Error(`no identity in ${stateDir}`);
-    const party = new LocalParty({ provider: nodeProvider, identity, software: "hostile/1" });
+    const { identifier } = identity;
+    const record = await enrollmentFile(stateDir, { provider: nodeProvider, identifier }).load();
+    return await HostileInlet.withIdentity(
+      port,
+      identity,
+      record ? { credential: record.credential } : {},
+      service,
+    );
+  }
+
+  /** @param statements what its hello carries. @throws the fault that ended the channel. */
+  static async withIdentity(
+    port: number,
+    identity: Identity,
+    statements: Statements,
+    service = "influxdb",
+  ): Promise<HostileInlet> {
+    const party = new LocalParty({
+      provider: nodeProvider,
+      identity,
+      software: "hostile/1",
+      statements: () => statements,
+    });
     const wires = await runtimeWires();
     const ticker = new Ticker();
     const link = await new Promise<Link>((resolve, reject) => {

@@ -1,6 +1,8 @@
 /** Nodes that trust one authority: an outlet that embeds it, and devices that join with tickets. */
-import { type Binary, CulvertNode, culvert } from "./culvert.ts";
-import { freePort } from "./temporary.ts";
+import { join } from "node:path";
+import { type Binary, binary, CulvertNode, culvert } from "./culvert.ts";
+import { Spawned } from "./spawned.ts";
+import { freePort, tempDir } from "./temporary.ts";
 
 export interface AuthorityOptions {
   /** Where no InfluxDB is given the node is an authority alone. */
@@ -15,6 +17,10 @@ export interface AuthorityOptions {
   /** The permissions as tables, where more than action and bucket is to be said. */
   readonly permissionTables?: string;
   readonly binary?: Binary;
+  /** What tickets and members are told, where that is not where it listens: somebody on the line. */
+  readonly advertise?: readonly string[];
+  /** To listen on; a free one otherwise. */
+  readonly channelPort?: number;
 }
 
 export interface AuthorityNode {
@@ -28,15 +34,16 @@ export async function makeAuthority(options: AuthorityOptions = {}): Promise<Aut
   const node = await CulvertNode.make(options.binary ?? "culvert", {
     INFLUXDB_TOKEN: options.adminToken ?? "unused",
   });
-  const channelPort = await freePort();
+  const channelPort = options.channelPort ?? (await freePort());
   const address = `tcp://127.0.0.1:${channelPort}`;
+  const advertise = (options.advertise ?? [address]).map((text) => `"${text}"`);
   await node.configure(
     [
       "[authority]",
       options.authority ?? "",
       "[channel]",
       `  listen = ["${address}"]`,
-      `  advertise = ["${address}"]`,
+      `  advertise = [${advertise.join(", ")}]`,
       options.channel ?? "",
       options.influxUrl === undefined ? "" : outletTables(options),
     ].join("\n"),
@@ -141,4 +148,67 @@ export async function startDevice(options: DeviceOptions): Promise<Device> {
   await device.node.start();
   await device.node.untilReady();
   return device;
+}
+
+export interface OutletOptions extends AuthorityOptions {
+  readonly influxUrl: string;
+  /** Of the authority that is elsewhere. */
+  readonly ticket: string;
+}
+
+/** An outlet that is a member like others: its authority is elsewhere. Not running yet. */
+export async function makeOutlet(options: OutletOptions): Promise<AuthorityNode> {
+  const node = await CulvertNode.make(options.binary ?? "culvert-outlet", {
+    INFLUXDB_TOKEN: options.adminToken ?? "unused",
+    CULVERT_TICKET: options.ticket,
+  });
+  const channelPort = options.channelPort ?? (await freePort());
+  const address = `tcp://127.0.0.1:${channelPort}`;
+  const advertise = (options.advertise ?? [address]).map((text) => `"${text}"`);
+  await node.configure(
+    [
+      "[enroll]",
+      // biome-ignore lint/suspicious/noTemplateCurlyInString: the config's own placeholder.
+      '  ticket = "${CULVERT_TICKET:-}"',
+      "[channel]",
+      `  listen = ["${address}"]`,
+      `  advertise = [${advertise.join(", ")}]`,
+      options.channel ?? "",
+      outletTables(options),
+    ].join("\n"),
+  );
+  return { node, channelPort, address };
+}
+
+export async function startOutlet(options: OutletOptions): Promise<AuthorityNode> {
+  const made = await makeOutlet(options);
+  await made.node.start();
+  await made.node.untilReady();
+  return made;
+}
+
+/** A path for a device's state directory; nothing is there yet. */
+export async function newStateDir(): Promise<string> {
+  return join(await tempDir("device"), "state");
+}
+
+/** `culvert enroll` to its end, the ticket on standard input. */
+export async function enroll(
+  stateDir: string,
+  ticket: string,
+  ...more: string[]
+): Promise<Awaited<ReturnType<typeof culvert>>> {
+  return await culvert(["enroll", "-", "--state-dir", stateDir, ...more], {
+    binary: "culvert-inlet",
+    input: ticket,
+  });
+}
+
+/** The same under way. */
+export function enrolling(stateDir: string, ticket: string): Spawned {
+  return new Spawned({
+    command: binary("culvert-inlet"),
+    args: ["enroll", "-", "--state-dir", stateDir, "--json"],
+    input: ticket,
+  });
 }

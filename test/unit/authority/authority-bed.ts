@@ -31,6 +31,8 @@ export interface BedOptions {
   readonly clones?: AuthorityOptions["clones"];
   readonly credentialLifetimeMs?: number;
   readonly addresses?: AuthorityOptions["addresses"];
+  /** Of the authority's own node. */
+  readonly services?: string[];
   readonly random?: () => number;
   readonly store?: (path: string) => Promise<AuthorityStore>;
 }
@@ -74,6 +76,7 @@ export class Bed {
         credentialLifetimeMs: this.#options.credentialLifetimeMs ?? DAY_MS,
         clones: this.#options.clones ?? "warn",
         addresses: this.#options.addresses ?? (() => ADDRESSES),
+        services: this.#options.services ?? ["influxdb"],
       });
     } catch (thrown) {
       store.close();

@@ -1,7 +1,8 @@
-/** Another process on the database: it opens it, or uses it and ends as if it was killed. */
+/** Another process on the database: it opens it, or it is killed while it uses it. */
 import { openAuthorityStore } from "../../../src/authority/authority-store.ts";
 
 const [what, path = ""] = process.argv.slice(2);
+
 try {
   const store = await openAuthorityStore(path);
   if (what === "abandon") {

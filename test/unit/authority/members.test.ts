@@ -282,10 +282,17 @@ describe("a copied device", () => {
 });
 
 describe("where members are sent", () => {
-  it("is the authority itself while no outlet is known", () => {
+  it("is the authority's own node where that has the service", () => {
     const { authorityAddresses, outletAddresses } = bed.authority.renew(bed.member());
     expect(authorityAddresses).toEqual(ADDRESSES);
     expect(outletAddresses).toEqual(ADDRESSES);
+  });
+
+  it("is nowhere while no outlet with their service is known", () => {
+    const identifier = bed.member({ service: "metrics" });
+    const { authorityAddresses, outletAddresses } = bed.authority.renew(identifier);
+    expect(authorityAddresses).toEqual(ADDRESSES);
+    expect(outletAddresses).toEqual([]);
   });
 
   it("is every outlet with the service of their ticket", () => {
@@ -305,7 +312,7 @@ describe("where members are sent", () => {
       bed.authority.outletSeen({ identifier: outlet, services: ["influxdb"], addresses });
     seen(["tcp://old:1"]);
     seen(["tcp://new:1", "http://no", "tcp://\nno"]);
-    expect(bed.authority.renew(identifier).outletAddresses).toEqual(["tcp://new:1"]);
+    expect(bed.authority.renew(identifier).outletAddresses).toEqual([...ADDRESSES, "tcp://new:1"]);
     bed.authority.revoke(outlet);
     expect(bed.authority.renew(identifier).outletAddresses).toEqual(ADDRESSES);
   });

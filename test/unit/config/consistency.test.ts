@@ -38,6 +38,12 @@ describe("what keys need of each other", () => {
     ]);
   });
 
+  it("refuses a ticket where the node has the authority itself", () => {
+    const text = `${authorityText}[enroll]\nticket = "culvert-ticket-1.x.y"\n`;
+    expect(findingsOf(() => parse(text))).toEqual([expect.stringContaining('[enroll] key "ticket"')]);
+    expect(parse(`${authorityText}[enroll]\nticket = ""\n`).enroll.ticket).toBeUndefined();
+  });
+
   const listening = (listen: string): string => authorityText.replace(/listen = .*/, `listen = ${listen}`);
   const silent = (listen: string): string => listening(listen).replace(/^advertise .*\n/m, "");
 

@@ -75,6 +75,21 @@ describe("a member", () => {
     expect(gate.authorize(peer)).toBeUndefined();
   });
 
+  it("is one no more once this node has another authority", () => {
+    const trust = signer.trust(new TestClock());
+    const gate = new Admission({
+      trust,
+      roster: () => undefined,
+      pinned: new Set(),
+      admitsErrands: false,
+      wallMs: () => NOW_MS,
+    });
+    const peer = member();
+    expect(gate.subjectOf(peer).isMember).toBe(true);
+    trust.anchor = new Signer().key.publicKey;
+    expect(codeOf(() => gate.subjectOf(peer))).toBe("credential.untrusted");
+  });
+
   it("of whom a complete roster knows nothing is none", () => {
     const gate = admission({ roster: new TestRoster(true) });
     expect(gate.authorize(member())?.code).toBe("member.unknown");

@@ -342,6 +342,7 @@ describe("trouble", () => {
       },
       replace: () => Promise.reject(new Error("x")),
       replacement: () => undefined,
+      refusal: () => undefined,
     };
     const { send, faults } = fixture({ lease });
     const response = await send("POST", WRITE, { body: "x" });
@@ -411,6 +412,7 @@ describe("once more", () => {
       current: () => LEASE,
       replace: () => Promise.reject(new Fault("lease.unavailable", "none")),
       replacement: () => undefined,
+      refusal: () => undefined,
     };
     const { send, uplink, app } = fixture({ lease });
     uplink.onRequest = (stream) => stream.reply(401, { leaseRejected: true });

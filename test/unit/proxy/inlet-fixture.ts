@@ -1,7 +1,7 @@
 /** An inlet app over a fake tunnel, and the small things that its tests do over and over. */
 import { expect } from "vitest";
 import { systemClock } from "../../../src/base/clock.ts";
-import type { FaultCode } from "../../../src/base/fault.ts";
+import type { Fault, FaultCode } from "../../../src/base/fault.ts";
 import { silentLog } from "../../../src/base/log.ts";
 import { Secret } from "../../../src/base/secret.ts";
 import { createInletApp, type InletApp } from "../../../src/proxy/inlet-app.ts";
@@ -39,6 +39,7 @@ export type FixtureOptions = Partial<Omit<InletDeps, "limits">> & {
   held?: InletLease | null;
   /** What a request finds under way when no lease is held. */
   replacement?: Promise<InletLease>;
+  refusal?: Fault;
 };
 
 export function inletFixture(options: FixtureOptions = {}): InletFixture {
@@ -56,6 +57,7 @@ export function inletFixture(options: FixtureOptions = {}): InletFixture {
         return { ...LEASE, leaseId: "lease-2", token: new Secret("leased-token-2") };
       },
       replacement: () => options.replacement,
+      refusal: () => options.refusal,
     },
     openRoutes: [],
     guard: { allowHosts: [], allowOrigins: [], boundAddress: "127.0.0.1" },

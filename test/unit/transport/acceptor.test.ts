@@ -90,15 +90,15 @@ describe("Acceptor", () => {
     const memory = new MemoryWires();
     const { acceptor } = await outletWith({ wires: memory, ports: [1] });
     const silent = { onData() {}, onWritable() {}, onClose() {} };
-    for (let i = 0; i < 2_100; i++)
+    for (let i = 0; i < 12_340; i++)
       memory.dial(
         { host: "", port: 1 },
         () => silent,
         () => {},
       );
-    await eventually("all have dialled", () => memory.connections.length === 2_100);
-    expect(acceptor.counts).toMatchObject({ halfOpen: 2_048, refused: 52 });
-    await eventually("those over the cap are closed", () => memory.open.length === 2_048);
+    await eventually("all have dialled", () => memory.connections.length === 12_340);
+    expect(acceptor.counts).toMatchObject({ halfOpen: 12_288, refused: 52 });
+    await eventually("those over the cap are closed", () => memory.open.length === 12_288);
   });
 
   const garbage: [string, Uint8Array][] = [

@@ -290,6 +290,20 @@ describe("addresses that are learnt later", () => {
     expect(dialer.status().connects).toBe(2);
     expect(ups).toEqual(["up", "up"]);
   });
+
+  it("redial in the middle of a handshake makes one more channel, and no third", async () => {
+    const wires = new MemoryWires();
+    const { acceptor } = anAcceptor({ wires, ports: [PORT] });
+    await acceptor.start();
+    const { dialer } = aDialer({ wires, ports: [PORT] });
+    stops.push(dialer, acceptor);
+    dialer.start();
+    dialer.redial();
+    await turns();
+    expect(dialer.status().connects).toBe(2);
+    await pass(10_000);
+    expect(dialer.status().connects).toBe(2);
+  });
 });
 
 describe("C11 a wrong pin", () => {
