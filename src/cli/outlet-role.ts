@@ -25,7 +25,9 @@ import { type FollowedRoster, followRoster } from "./roster-source.ts";
 
 export async function startOutletRole(context: NodeContext): Promise<Role> {
   const { config, log, authority } = context;
-  const followed = followRoster(context);
+  const followed = followRoster(context, () => {
+    for (const { keeper } of services) keeper.reviewMembers();
+  });
   const roster: Roster | undefined = authority?.authority ?? followed?.roster;
   const door: ChannelDoor = new ChannelDoor({
     context,

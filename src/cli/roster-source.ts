@@ -19,8 +19,11 @@ export interface FollowedRoster {
 const BARRED_FILE = "barred.json";
 const MAX_BARRED_BYTES = 16 * 1024 * 1024;
 
-/** @returns undefined where the authority is here, or this node has none. */
-export function followRoster(context: NodeContext): FollowedRoster | undefined {
+/**
+ * @param onComplete from now on who is not on the list is no member.
+ * @returns undefined where the authority is here, or this node has none.
+ */
+export function followRoster(context: NodeContext, onComplete: () => void): FollowedRoster | undefined {
   const { config, standing, party, wires, ticker, suite, log } = context;
   if (context.authority || standing.status() === undefined) return undefined;
   const { keepaliveMs, maxAgeMs, advertise } = config.channel;
@@ -32,6 +35,7 @@ export function followRoster(context: NodeContext): FollowedRoster | undefined {
     services: config.outlets.influxdb.map(({ service }) => service),
     addresses: advertise.map(({ text }) => text),
     store: barredFile(config.agent.stateDir),
+    onComplete,
     clock: systemClock,
   });
   standing.onChange(() => follower.wake());

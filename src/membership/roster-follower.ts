@@ -46,6 +46,8 @@ export interface RosterFollowerOptions {
   readonly services: readonly string[];
   readonly addresses: readonly string[];
   readonly store?: BarredStore;
+  /** From now on who is not on the list is no member. */
+  readonly onComplete?: () => void;
   readonly clock: Clock;
   readonly log: Log;
   readonly random?: Random;
@@ -214,6 +216,7 @@ export class RosterFollower implements Roster {
       );
     } else if (!wasComplete && this.#copy.complete) {
       this.#options.log.info("roster.complete", { members: this.#copy.size });
+      this.#options.onComplete?.();
     }
   }
 

@@ -1,13 +1,4 @@
-import { readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
-import {
-  cloneEvidences,
-  decodeReplyHead,
-  decodeRequestHead,
-  encodeHead,
-  type ReplyHead,
-  type RequestHead,
-} from "../../../src/channel/exchange.ts";
 import { closeCodes, END, FRAME_HEADER_BYTES, frameTypes } from "../../../src/channel/frame.ts";
 import { MAX_HEAD_BYTES } from "../../../src/channel/head-reader.ts";
 import {
@@ -29,47 +20,13 @@ import { MAX_MESSAGE_BYTES } from "../../../src/channel/message-reader.ts";
 import { encodePrelude, PROTOCOL_VERSION, readPrelude } from "../../../src/channel/prelude.ts";
 import { resetCodes } from "../../../src/channel/stream.ts";
 import { MAX_PLAINTEXT_BYTES } from "../../../src/crypto/cipher-state.ts";
-import { nobleProvider } from "../../../src/crypto/noble-provider.ts";
 import { TAG_BYTES } from "../../../src/crypto/provider.ts";
 import {
   ATTESTATION_BYTES,
   CLOCK_SKEW_MS,
   MAX_ATTESTATION_LIFETIME_MS,
 } from "../../../src/identity/attestation.ts";
-import {
-  AUTHORITY_ATTRIBUTE,
-  MAX_ATTRIBUTE_VALUE_BYTES,
-  MAX_ATTRIBUTES,
-  MAX_ATTRIBUTES_BYTES,
-  OUTLET_ATTRIBUTE,
-  parseAttributes,
-} from "../../../src/identity/attributes.ts";
-import { issueCredential } from "../../../src/identity/credential.ts";
-import { generateIdentity } from "../../../src/identity/identity.ts";
-import { MAX_JWS_CHARACTERS } from "../../../src/identity/jws.ts";
-import { MAX_LIFETIME_MS } from "../../../src/identity/lifetime.ts";
-import { memberStates } from "../../../src/identity/roster.ts";
-import { issueTicket, MAX_TICKET_ADDRESSES, parseTicket } from "../../../src/identity/ticket.ts";
-import { MAX_TICKET_CHARACTERS, TICKET_PREFIX } from "../../../src/identity/ticket-text.ts";
-import { ERRAND_DEADLINE_MS } from "../../../src/membership/authority-client.ts";
-
-const text = readFileSync(new URL("../../../PROTOCOL.md", import.meta.url), "utf8");
-
-function section(heading: string): string {
-  return text.split(/^#{2,3} /m).find((part) => part.startsWith(`${heading}\n`)) ?? "";
-}
-
-/** The rows of the n-th table under a heading, cells without their backticks. */
-function table(heading: string, n = 0): string[][] {
-  const found = section(heading).match(/^(?:\|.*\|\n)+/gm)?.[n] ?? "";
-  const rows = found.trim().split("\n").slice(2);
-  return rows.map((row) =>
-    row
-      .slice(1, -1)
-      .split("|")
-      .map((cell) => cell.trim().replace(/^`([^`]*)`$/, "$1")),
-  );
-}
+import { table, text } from "./protocol-page.ts";
 
 /** Where the last field of a byte table begins, having checked that each begins where the one before ends. */
 function lastOffset(rows: readonly string[][]): number {
@@ -79,67 +36,6 @@ function lastOffset(rows: readonly string[][]): number {
     if (/^\d+$/.test(bytes!)) at += Number(bytes);
   }
   return at;
-}
-
-const provider = nobleProvider;
-const authority = generateIdentity(provider);
-const dates = { issuedAtMs: 1_700_000_000_000, lifetimeMs: 60_000 };
-const credential = issueCredential({
-  ...{ provider, authority, ...dates },
-  subject: authority.identifier,
-  attributes: parseAttributes({ site: "berlin" }),
-  serial: "1",
-});
-const ticketText = issueTicket({
-  ...{ provider, authority, ...dates },
-  ticketId: "t",
-  addresses: ["tcp://127.0.0.1:4433"],
-  service: "influxdb",
-}).reveal();
-const ticket = parseTicket(ticketText, provider);
-
-const jsonIn = (base64url: string) => JSON.parse(Buffer.from(base64url, "base64url").toString());
-
-/** Of a signed statement. */
-function partsOf(statement: string): { header: { alg: string; typ: string }; claims: object } {
-  const [header, claims] = statement.split(".");
-  return { header: jsonIn(header!), claims: jsonIn(claims!) };
-}
-
-/** One of each, with all that it may have. */
-const requestHeads: readonly RequestHead[] = [
-  { kind: "http", service: "s", method: "GET", target: "/", headers: [["a", "b"]], bodyBytes: 1 },
-  { kind: "lease", service: "s", rejected: "r" },
-  { kind: "enroll", pass: "p", proof: "p" },
-  { kind: "renew" },
-  {
-    ...{ kind: "roster", since: 0, services: ["s"], addresses: ["a"] },
-    sightings: [
-      { identifier: "i", remote: "r", software: "s", clockSkewMs: 1, agoMs: 1, clone: "both-live" },
-    ],
-  },
-];
-const replyHeads: readonly ReplyHead[] = [
-  { kind: "http", status: 200, headers: [["a", "b"]], leaseRejected: true },
-  { kind: "lease", leaseId: "l", token: "t", expiresInMs: 1, renewInMs: 1, routes: "all" },
-  {
-    ...{ kind: "credential", credential: "c", expiresInMs: 1, renewInMs: 1 },
-    ...{ authorityAddresses: ["a"], outletAddresses: ["a"] },
-  },
-  {
-    ...{ kind: "roster", revision: 1, more: true },
-    members: [{ identifier: "i", state: "active", attributes: parseAttributes({}) }],
-  },
-  { kind: "fault", code: "ticket.used", retryAfterMs: 1 },
-];
-
-/** The names of a head's members, and of those in its lists. */
-function namesIn(value: object): string[] {
-  return Object.entries(value).flatMap(([name, inner]) => {
-    if (name === "kind") return [];
-    const records = Array.isArray(inner) ? inner.filter((item) => !Array.isArray(item)) : [];
-    return [name, ...records.flatMap((item) => (typeof item === "object" ? namesIn(item) : []))];
-  });
 }
 
 const hex = (value: number) => `0x${value.toString(16).padStart(2, "0")}`;
@@ -216,48 +112,6 @@ describe("PROTOCOL.md", () => {
     expect(text).toContain(`Attestations are made for ${(2 * CHANNEL_KEY_LIFETIME_MS) / 3_600_000} hours`);
   });
 
-  it("has the claims that an authority states, and the types that they go under", () => {
-    expect(table("Credential").map(([name]) => name)).toEqual(Object.keys(partsOf(credential).claims));
-    expect(table("Pass").map(([name]) => name)).toEqual(Object.keys(partsOf(ticket.pass).claims));
-    for (const [heading, statement] of [
-      ["Credential", credential],
-      ["Pass", ticket.pass],
-    ] as const) {
-      const { alg, typ } = partsOf(statement).header;
-      expect(section(heading)).toContain(`Type \`${typ}\``);
-      expect(text).toContain(`{"alg":"${alg}","typ":"<type>"}`);
-    }
-  });
-
-  it("has the members of a ticket, and its bounds", () => {
-    const payload = ticketText.slice(TICKET_PREFIX.length, ticketText.lastIndexOf("."));
-    expect(table("Ticket", 1).map(([name]) => name)).toEqual(Object.keys(jsonIn(payload)));
-    expect(text).toContain(`\`${TICKET_PREFIX}<payload>.<checksum>\`, ${MAX_TICKET_CHARACTERS} characters`);
-    expect(table("Ticket", 1)[3]![1]).toContain(`1..${MAX_TICKET_ADDRESSES} texts`);
-  });
-
-  it("has every kind of head, and each of its members", () => {
-    const written = (rows: string[][]) => rows.map(([kind]) => kind);
-    expect(written(table("Heads"))).toEqual(requestHeads.map(({ kind }) => kind));
-    expect(written(table("Heads", 1))).toEqual(replyHeads.map(({ kind }) => kind));
-    for (const head of requestHeads) expect(decodeRequestHead(encodeHead(head))).toEqual(head);
-    for (const head of replyHeads) expect(decodeReplyHead(encodeHead(head))).toEqual(head);
-    for (const [heads, rows] of [
-      [requestHeads, table("Heads")],
-      [replyHeads, table("Heads", 1)],
-    ] as const) {
-      for (const [i, head] of heads.entries()) {
-        for (const name of namesIn(head)) expect(rows[i]![1], head.kind).toContain(`\`${name}\``);
-      }
-    }
-  });
-
-  it("has the evidence of a copied device, and the states of a member", () => {
-    expect(table("Two devices with one identity").map(([evidence]) => evidence)).toEqual([...cloneEvidences]);
-    for (const name of [...memberStates, ...cloneEvidences])
-      expect(section("Heads")).toContain(`\`${name}\``);
-  });
-
   it("has the limits of the code, each of them", () => {
     const limits: Record<string, number> = {
       "streams of a peer at once": defaultLimits.maxStreams,
@@ -292,14 +146,6 @@ describe("PROTOCOL.md", () => {
       `replaced after ${CHANNEL_KEY_LIFETIME_MS / 3_600_000} hours`,
       `${MAX_HELLO_BYTES} bytes at most`,
       `1..${MAX_HEAD_BYTES} bytes`,
-      `(RFC 8037 §3.1), ${MAX_JWS_CHARACTERS} characters at most`,
-      `1..${MAX_LIFETIME_MS / 1000} (31 days) apart`,
-      `at most ${MAX_ATTRIBUTES}, and ${MAX_ATTRIBUTES_BYTES} bytes as JSON`,
-      `text of at most ${MAX_ATTRIBUTE_VALUE_BYTES} bytes`,
-      `\`iat\` is more than ${CLOCK_SKEW_MS / 60_000} minutes ahead`,
-      `An errand has ${ERRAND_DEADLINE_MS / 1000} seconds`,
-      `\`${AUTHORITY_ATTRIBUTE}\` = \`true\``,
-      `\`${OUTLET_ATTRIBUTE}\` = \`true\``,
     ]) {
       expect(text.replaceAll("\n", " ")).toContain(number);
     }

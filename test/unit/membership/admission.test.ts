@@ -96,6 +96,18 @@ describe("a member", () => {
     expect(codeOf(() => gate.subjectOf(member()))).toBe("member.unknown");
   });
 
+  it("that enrolled after the roster was fetched is let in by its credential", () => {
+    const roster = new TestRoster(true);
+    const gate = admission({ roster });
+    const peer = member({ issuedAtMs: NOW_MS });
+    roster.asOfMs = NOW_MS;
+    expect(gate.authorize(peer)).toBeUndefined();
+    expect(gate.subjectOf(peer).isMember).toBe(true);
+    roster.asOfMs = NOW_MS + 60_000;
+    expect(gate.authorize(peer)?.code).toBe("member.unknown");
+    expect(codeOf(() => gate.subjectOf(peer))).toBe("member.unknown");
+  });
+
   it("is let in by its credential while the roster is incomplete", () => {
     expect(admission({ roster: new TestRoster(false) }).authorize(member())).toBeUndefined();
   });

@@ -114,6 +114,7 @@ export function newIdentity(): Identity {
 
 export class TestRoster implements Roster {
   complete: boolean;
+  asOfMs: number | undefined;
   readonly members = new Map<Identifier, Member>();
 
   constructor(complete = true) {

@@ -67,6 +67,8 @@ class Bed {
   readonly wires = new MemoryWires();
   readonly signer = new Signer();
   readonly store = new MemoryBarred();
+  /** How many members were known each time that the list became complete. */
+  readonly completions: number[] = [];
   readonly log = new MemoryLog();
   readonly changes: Member[] = [];
   readonly lines: { revision: number; line: RosterLine }[] = [];
@@ -114,7 +116,7 @@ class Bed {
 
   async follower(): Promise<RosterFollower> {
     const outlet = newIdentity();
-    const follower = new RosterFollower({
+    const follower: RosterFollower = new RosterFollower({
       party: aParty(outlet, () => ({ credential: this.signer.credentialFor(outlet.identifier) })),
       limits: defaultLimits,
       suite: "AESGCM",
@@ -127,6 +129,7 @@ class Bed {
       services: ["influxdb"],
       addresses: ["tcp://outlet:4433"],
       store: this.store,
+      onComplete: () => this.completions.push(follower.status().members),
       clock: systemClock,
       log: this.log,
       random: () => 0.5,
@@ -171,6 +174,13 @@ describe("following the authority's list", () => {
     expect(bed.requests.map(({ since }) => since)).toEqual([0, 2, 4]);
     expect(bed.requests[0]).toMatchObject({ services: ["influxdb"], addresses: ["tcp://outlet:4433"] });
     expect(follower.status()).toMatchObject({ connected: true, complete: true, members: 5, revision: 5 });
+  });
+
+  it("says once that it is complete, when it has all", async () => {
+    const { bed } = await following("active", "active", "active");
+    bed.list("active");
+    await pass(30_000);
+    expect(bed.completions).toEqual([3]);
   });
 
   it("is incomplete until then", async () => {
