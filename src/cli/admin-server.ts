@@ -4,7 +4,9 @@
  *
  * It holds no code of an authority: the builds that have one pass its routes in.
  */
-import { chmod } from "node:fs/promises";
+import { lstatSync, unlinkSync } from "node:fs";
+import { chmod, link, unlink } from "node:fs/promises";
+import { dirname, join } from "node:path";
 import { Hono } from "hono";
 import { bodyLimit } from "hono/body-limit";
 import { Fault, type FaultCode } from "../base/fault.ts";
@@ -45,22 +47,47 @@ export async function serveAdmin(options: ServeAdminOptions): Promise<InletListe
   // It keeps others off the socket even between its making and its mode.
   await StateDirectory.make(stateDir);
   await checkNobodyServes(path, stateDir);
+  // No longer than the name that it will have, for the system's sake.
+  const own = join(dirname(path), `s${process.pid}`);
   const listener = await startListener({
-    at: { path },
+    at: { path: own },
     app: adminApp(options),
     limits: defaultInletLimits,
     log,
-  }).catch(async (thrown) => {
-    // One that starts at the same instant was faster.
-    await checkNobodyServes(path, stateDir);
-    throw thrown;
   });
-  await chmod(path, SOCKET_MODE);
-  return listener;
+  try {
+    await chmod(own, SOCKET_MODE);
+    await publish(own, path, stateDir);
+  } catch (thrown) {
+    await listener.stop(0);
+    throw thrown;
+  }
+  return {
+    address: `unix://${path}`,
+    async stop(graceMs) {
+      await unlink(path).catch(() => {}); // somebody has tidied up
+      await listener.stop(graceMs);
+    },
+  };
 }
 
-/** A socket that a killed process left refuses; the listener then takes its place. */
+/** Under its name only when it answers, and never in the place of another that does. */
+async function publish(own: string, path: string, stateDir: string): Promise<void> {
+  for (let tries = 0; ; tries++) {
+    try {
+      await link(own, path);
+      return await unlink(own);
+    } catch (cause) {
+      if ((cause as NodeJS.ErrnoException).code !== "EEXIST" || tries === 3)
+        throw new Fault("state.unusable", `${path} cannot be made: ${Fault.from(cause).message}`, { cause });
+      await checkNobodyServes(path, stateDir);
+    }
+  }
+}
+
+/** A socket that a killed process left refuses, and is taken away. */
 async function checkNobodyServes(path: string, stateDir: string): Promise<void> {
+  const knocked = socketAt(path);
   const trouble = await knock(path);
   if (trouble === undefined) {
     throw new Fault(
@@ -70,6 +97,14 @@ async function checkNobodyServes(path: string, stateDir: string): Promise<void> 
   }
   if (trouble !== "ENOENT" && trouble !== "ECONNREFUSED")
     throw new Fault("state.unusable", `${path} cannot be used: ${trouble}`);
+  // Of several that start at once, another may have put its own there by now.
+  if (knocked !== undefined && socketAt(path) === knocked) unlinkSync(path);
+}
+
+/** What tells it from the next one of that name; undefined where there is none, or something else. */
+function socketAt(path: string): string | undefined {
+  const found = lstatSync(path, { throwIfNoEntry: false, bigint: true });
+  return found?.isSocket() ? `${found.ino} ${found.ctimeNs}` : undefined;
 }
 
 function adminApp({ source, authorityRoutes, log }: ServeAdminOptions): InletApp {

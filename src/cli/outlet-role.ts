@@ -8,7 +8,7 @@ import type { Sighting } from "../channel/exchange.ts";
 import type { InfluxdbOutletConfig } from "../config/config.ts";
 import { readSecretFile } from "../config/secret-file.ts";
 import { resolveSecret } from "../config/secret-store.ts";
-import { type Identifier, isIdentifier } from "../identity/identifier.ts";
+import { isIdentifier } from "../identity/identifier.ts";
 import type { Member, Roster } from "../identity/roster.ts";
 import { InfluxdbApi } from "../outlet/influxdb-api.ts";
 import { influxdbSend } from "../outlet/influxdb-send.ts";
@@ -130,10 +130,10 @@ function holderCheck(
 ): (member: string) => boolean | undefined {
   const pinned = new Set<string>(outlets.flatMap(({ authorized }) => authorized));
   return (member) => {
-    if (pinned.has(member) || !isIdentifier(member)) return undefined;
-    const known = roster?.find(member as Identifier);
+    if (!isIdentifier(member)) return undefined;
+    const known = roster?.find(member);
     if (known) return known.state === "active";
-    return roster?.complete ? false : undefined;
+    return roster?.complete && !pinned.has(member) ? false : undefined;
   };
 }
 

@@ -16,7 +16,7 @@ export interface AdmissionOptions {
   readonly trust: Trust;
   /** Undefined where nobody keeps a member list. */
   readonly roster: () => Roster | undefined;
-  /** Identifiers that the config names: welcome whatever the authority says of them. */
+  /** Identifiers that the config names: welcome without a credential, but not when the authority has barred them. */
   readonly pinned: ReadonlySet<Identifier>;
   /** Whether an authority answers here, so that peers may come to ask it for a credential. */
   readonly admitsErrands: boolean;
@@ -42,10 +42,11 @@ export class Admission {
   /** Why this peer is not welcome, for the operator's log; undefined when it is. Never throws. */
   authorize(peer: Introduction): Fault | undefined {
     if (peer.errand) return this.#errandRefusal(peer);
-    if (this.#options.pinned.has(peer.identifier)) return undefined;
     const roster = this.#options.roster();
     const member = roster?.find(peer.identifier);
-    return refusalOf(member) ?? this.#credentialRefusal(peer, member, roster);
+    const refusal = refusalOf(member);
+    if (refusal || this.#options.pinned.has(peer.identifier)) return refusal;
+    return this.#credentialRefusal(peer, member, roster);
   }
 
   /** The verified credential of a peer, whatever its dates. */
@@ -64,7 +65,9 @@ export class Admission {
     if (peer.errand) throw onErrand(identifier);
     const roster = this.#options.roster();
     const member = roster?.find(identifier);
-    const refusal = refusalOf(member) ?? this.#credentialRefusal(peer, member, roster);
+    const barred = refusalOf(member);
+    if (barred) throw barred;
+    const refusal = this.#credentialRefusal(peer, member, roster);
     if (!refusal) {
       const attributes = member?.attributes ?? this.#shownBy(peer).credential!.attributes;
       return { identifier, attributes, isMember: true };

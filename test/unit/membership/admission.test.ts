@@ -171,10 +171,14 @@ describe("a pinned node", () => {
     });
   });
 
-  it("is let in even when it is revoked as a member, and is none then", () => {
-    const gate = admission({ pinned: true, roster: new TestRoster().set(identifier, "revoked") });
-    expect(gate.authorize(member())).toBeUndefined();
-    expect(gate.subjectOf(member()).isMember).toBe(false);
+  it("T7 that was revoked, or locked, as a member is refused all the same", () => {
+    for (const state of ["revoked", "locked"] as const) {
+      const gate = admission({ pinned: true, roster: new TestRoster().set(identifier, state) });
+      for (const peer of [aPeer(device), member()]) {
+        expect(gate.authorize(peer)?.code).toBe(`member.${state}`);
+        expect(codeOf(() => gate.subjectOf(peer))).toBe(`member.${state}`);
+      }
+    }
   });
 });
 
