@@ -115,9 +115,11 @@ export class Session implements StreamOpener {
       this.#fail(new Fault("channel.timeout", "the peer has gone silent: no answer to a ping"), "timeout");
   }
 
-  /** Asks for a sign of life now, whatever was heard last; `heardAtMs` of the link shows the answer. */
-  probe(): void {
-    if (this.#phase === "open") this.#mux!.control(frameTypes.ping, PING_BYTES);
+  /** Asks for a sign of life now, whatever was heard last. Without one the channel ends as after any other ping. */
+  probe(nowMs: number): void {
+    if (this.#phase !== "open") return;
+    this.#vitalSigns.asked(nowMs);
+    this.#mux!.control(frameTypes.ping, PING_BYTES);
   }
 
   /** Asks the peer to open no more streams here; those that are open may finish. */
@@ -214,13 +216,9 @@ export class Session implements StreamOpener {
   #handleSealed(receiver: MessageSeal, message: Uint8Array): void {
     readFrames(receiver.open(message), (frame) => {
       if (this.#phase === "closed") return;
-      if (
-        this.#phase === "unanswered" &&
-        frame.type !== frameTypes.welcome &&
-        frame.type !== frameTypes.close
-      ) {
+      const answers = frame.type === frameTypes.welcome || frame.type === frameTypes.close;
+      if (this.#phase === "unanswered" && !answers)
         throw new Fault("channel.protocol", "a frame before the welcome");
-      }
       this.#mux!.handleFrame(frame, this.#nowMs);
     });
   }
@@ -256,7 +254,7 @@ export class Session implements StreamOpener {
     const unfinished = "the connection ended before the handshake was complete";
     if (this.#options.initiator) return unfinished;
     const own = this.#options.party.identity.identifier;
-    return `${unfinished}; if this is your inlet, its "authorized" may lack our identifier ${own}`;
+    return `${unfinished}; if this is your device, it may have another authority, or "authorized" without us, ${own}`;
   }
 
   #fail(fault: Fault, reason: CloseReason = fault.code === "channel.limit" ? "limit" : "protocol"): void {

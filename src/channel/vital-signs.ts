@@ -37,6 +37,11 @@ export class VitalSigns {
     this.#spokeAtMs = nowMs;
   }
 
+  /** A ping went out that was not due. */
+  asked(nowMs: number): void {
+    this.#pingedAtMs ??= nowMs;
+  }
+
   /** @param busy whether a stream is open. @returns what is due now; it counts as done. */
   due(nowMs: number, busy: boolean): VitalSign {
     const { busyPingMs, pingTimeoutMs } = this.#limits;

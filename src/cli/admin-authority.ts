@@ -3,6 +3,7 @@ import { isAbsolute } from "node:path";
 import { type Context, Hono } from "hono";
 import { z } from "zod";
 import type { Authority } from "../authority/authority.ts";
+import type { MemberDetails } from "../authority/member-record.ts";
 import { Fault } from "../base/fault.ts";
 import { checkAttribute, parseAttributes } from "../identity/attributes.ts";
 import { type Identifier, parseIdentifier } from "../identity/identifier.ts";
@@ -42,7 +43,10 @@ export function authorityRoutes(admin: AdminAuthority): Hono {
   app.get("/tickets", (context) => context.json(authority.tickets()));
   app.delete("/tickets/:id", (context) => context.json(authority.revokeTicket(context.req.param("id"))));
 
-  app.get("/members", (context) => context.json(authority.members()));
+  app.get("/members", (context) => {
+    const isLive = ({ identifier }: MemberDetails) => (admin.liveOf?.(identifier).length ?? 0) > 0;
+    return context.json(authority.members().map((member) => ({ ...member, live: isLive(member) })));
+  });
   app.get("/members/:id", (context) => {
     const member = authority.member(identifierIn(context));
     const leases = admin.leasesOf?.(member.identifier) ?? [];

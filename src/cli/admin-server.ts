@@ -39,7 +39,7 @@ const MAX_BODY_BYTES = 64 * 1024;
 
 /**
  * @throws Fault `state.unusable` where another culvert runs with this state directory, or the directory is
- * none or open to others; `transport.address-unusable`.
+ * none, open to others, or takes no socket.
  */
 export async function serveAdmin(options: ServeAdminOptions): Promise<InletListener> {
   const { stateDir, log } = options;
@@ -54,6 +54,8 @@ export async function serveAdmin(options: ServeAdminOptions): Promise<InletListe
     app: adminApp(options),
     limits: defaultInletLimits,
     log,
+  }).catch((fault: Fault) => {
+    throw cannotBeMade(path, fault.cause ?? fault);
   });
   try {
     await chmod(own, SOCKET_MODE);
@@ -78,8 +80,7 @@ async function publish(own: string, path: string, stateDir: string): Promise<voi
       await link(own, path);
       return await unlink(own);
     } catch (cause) {
-      if ((cause as NodeJS.ErrnoException).code !== "EEXIST" || tries === 3)
-        throw new Fault("state.unusable", `${path} cannot be made: ${Fault.from(cause).message}`, { cause });
+      if ((cause as NodeJS.ErrnoException).code !== "EEXIST" || tries === 3) throw cannotBeMade(path, cause);
       await checkNobodyServes(path, stateDir);
     }
   }
@@ -98,7 +99,15 @@ async function checkNobodyServes(path: string, stateDir: string): Promise<void> 
   if (trouble !== "ENOENT" && trouble !== "ECONNREFUSED")
     throw new Fault("state.unusable", `${path} cannot be used: ${trouble}`);
   // Of several that start at once, another may have put its own there by now.
-  if (knocked !== undefined && socketAt(path) === knocked) unlinkSync(path);
+  try {
+    if (knocked !== undefined && socketAt(path) === knocked) unlinkSync(path);
+  } catch (cause) {
+    throw cannotBeMade(path, cause);
+  }
+}
+
+function cannotBeMade(path: string, cause: unknown): Fault {
+  return new Fault("state.unusable", `${path} cannot be made: ${Fault.from(cause).message}`, { cause });
 }
 
 /** What tells it from the next one of that name; undefined where there is none, or something else. */

@@ -55,7 +55,8 @@ function factText(name: string, value: unknown, nowMs: number): string | undefin
 
 /** Of two clocks, say. */
 function signedText(ms: number): string {
-  return `${ms < 0 ? "-" : ""}${spanText(ms)}`;
+  const span = spanText(ms);
+  return ms < 0 && span !== spanText(0) ? `-${span}` : span;
 }
 
 function itemText(value: unknown): string {

@@ -7,13 +7,13 @@ import { openAuthorityStore } from "../authority/authority-store.ts";
 import { systemClock } from "../base/clock.ts";
 import { Fault } from "../base/fault.ts";
 import type { Log } from "../base/log.ts";
-import { isWildcard } from "../config/address.ts";
 import type { AuthorityConfig, Config } from "../config/config.ts";
 import type { CryptoProvider } from "../crypto/provider.ts";
 import { toBase64url } from "../identity/base64url.ts";
 import type { Identity } from "../identity/identity.ts";
 import { MAX_TICKET_ADDRESSES } from "../identity/ticket.ts";
 import { Trust } from "../membership/trust.ts";
+import { advertised } from "./advertised.ts";
 import { AUTHORITY_KEY_FILE, loadIdentity, loadOrCreateIdentity } from "./identity-store.ts";
 import type { Metric } from "./metrics.ts";
 import type { Standing } from "./standing.ts";
@@ -51,9 +51,7 @@ export async function openAuthority(options: AuthorityPartOptions): Promise<Auth
       hint: "the authority's key was there and its list of members was not: if it had one, restore it from a backup",
     });
   }
-  const { advertise, listen } = config.channel;
-  const reachable = listen.filter((address) => !isWildcard(address));
-  let addresses: readonly string[] = (advertise.length > 0 ? advertise : reachable).map(({ text }) => text);
+  let addresses = advertised(config.channel);
   const authority = new Authority({
     store,
     key,
@@ -74,7 +72,7 @@ export async function openAuthority(options: AuthorityPartOptions): Promise<Auth
     desk: new AuthorityDesk(authority, log),
     standing: ownStanding(authority, trust, identity, config.authority.credentialExpiresInMs),
     listensAt(bound) {
-      if (advertise.length === 0) addresses = bound.filter((_, i) => !isWildcard(listen[i]!));
+      addresses = advertised(config.channel, bound);
     },
     status: () => authorityStatus(authority),
     metrics: () => authorityMetrics(authority),
@@ -117,6 +115,7 @@ function ownStanding(authority: Authority, trust: Trust, identity: Identity, lif
     authorityAddresses: () => [],
     onChange() {},
     refused() {},
+    unreachable() {},
     trouble: () => undefined,
     status: () => undefined,
     stop() {},

@@ -53,11 +53,12 @@ export async function startInletRole(context: NodeContext): Promise<Role> {
     },
     maxAgeMs: config.channel.maxAgeMs,
     log,
-    onUp: () => {
-      for (const { leases } of inlets) leases.connected();
+    onUp: (peer) => {
+      for (const { leases } of inlets) leases.connected(peer);
     },
     onFailed(fault) {
       if (fault.code === "handshake.unauthorized") standing.refused();
+      else standing.unreachable();
     },
   });
   try {

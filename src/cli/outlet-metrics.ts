@@ -27,6 +27,7 @@ export function outletMetrics(services: readonly InfluxdbService[]): Metric[] {
       totals.creationsFailed,
     );
     add("counter", "outlet_leases_adopted_total", "Tokens found again after a restart.", totals.adopted);
+    add("counter", "outlet_leases_resumed_total", "Of those, taken back by their members.", totals.resumed);
     add("counter", "outlet_leases_revoked_total", "Tokens ended.", totals.revoked);
     add(
       "counter",

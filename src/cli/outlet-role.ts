@@ -50,7 +50,7 @@ export async function startOutletRole(context: NodeContext): Promise<Role> {
   roster?.onChange((member) => memberChanged(member, services, door));
   await door.open();
   authority?.listensAt(door.listeners);
-  await followed?.start();
+  await followed?.start(door.listeners);
   for (const { keeper } of services) keeper.start();
 
   return {
@@ -179,6 +179,7 @@ async function makeOutlet(
   const keeper = new LeaseKeeper({
     realm: `${identity.identifier}/${config.service}`,
     key: identity.deriveKey("lease description", crypto),
+    resumeKey: identity.deriveKey("lease resume", crypto),
     crypto,
     api: new InfluxdbApi({ send: influxdbSend(upstream), token }),
     organization: config.organization,

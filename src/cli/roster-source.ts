@@ -4,13 +4,15 @@ import type { Sighting } from "../channel/exchange.ts";
 import { defaultLimits } from "../channel/limits.ts";
 import type { Roster } from "../identity/roster.ts";
 import { type BarredStore, RosterFollower } from "../membership/roster-follower.ts";
+import { advertised } from "./advertised.ts";
 import type { NodeContext } from "./node-context.ts";
 import { StateDirectory } from "./state-directory.ts";
 
 export interface FollowedRoster {
   readonly roster: Roster;
   observe(sighting: Sighting): void;
-  start(): Promise<void>;
+  /** @param bound where the node listens, in the order of the config. */
+  start(bound: readonly string[]): Promise<void>;
   status(): object;
   stop(): void;
 }
@@ -26,14 +28,15 @@ const MAX_BARRED_BYTES = 16 * 1024 * 1024;
 export function followRoster(context: NodeContext, onComplete: () => void): FollowedRoster | undefined {
   const { config, standing, party, wires, ticker, suite, log } = context;
   if (context.authority || standing.status() === undefined) return undefined;
-  const { keepaliveMs, maxAgeMs, advertise } = config.channel;
+  const { keepaliveMs, maxAgeMs } = config.channel;
+  let addresses = advertised(config.channel);
   const follower = new RosterFollower({
     ...{ party, wires, ticker, suite, log, keepaliveMs, maxAgeMs },
     limits: defaultLimits,
     trust: standing.trust,
     authorityAddresses: () => standing.authorityAddresses(),
     services: config.outlets.influxdb.map(({ service }) => service),
-    addresses: advertise.map(({ text }) => text),
+    addresses: () => addresses,
     store: barredFile(config.agent.stateDir),
     onComplete,
     clock: systemClock,
@@ -42,7 +45,10 @@ export function followRoster(context: NodeContext, onComplete: () => void): Foll
   return {
     roster: follower,
     observe: (sighting) => follower.note(sighting),
-    start: () => follower.start(),
+    async start(bound) {
+      addresses = advertised(config.channel, bound);
+      await follower.start();
+    },
     status: () => follower.status(),
     stop: () => follower.stop(),
   };

@@ -32,6 +32,8 @@ export interface Standing {
   onChange(listener: () => void): void;
   /** A peer has refused us: perhaps the credential is over. */
   refused(): void;
+  /** No outlet can be reached: perhaps it has moved. */
+  unreachable(): void;
   /** Why this node is no member, where it ought to be one. */
   trouble(): Fault | undefined;
   /** For `/status`; undefined where there is nothing to tell. */
@@ -59,7 +61,13 @@ export async function startStanding(options: StandingOptions): Promise<Standing>
   const services = [...config.inlets.influxdb, ...config.outlets.influxdb];
   const pinned = services.length > 0 && services.every(({ authorized }) => authorized.length > 0);
   if (pinned && !config.enroll.ticket && !(await store.load())) return unenrolled(trust);
-  const keeper = makeKeeper({ ...options, stateDir, trust, ticket: await ticketOf(options) });
+  const ticket = await ticketOf(options).catch(async (fault) => {
+    // Who is a member has no need of it any more.
+    if (!(await store.load())) throw fault;
+    options.log.warn("enrollment.ticket-unusable", { fault });
+    return undefined;
+  });
+  const keeper = makeKeeper({ ...options, stateDir, trust, ticket });
   await keeper.start();
   return {
     trust,
@@ -68,6 +76,7 @@ export async function startStanding(options: StandingOptions): Promise<Standing>
     authorityAddresses: () => keeper.authorityAddresses(),
     onChange: (listener) => void keeper.onChange(listener),
     refused: () => keeper.noteRefused(),
+    unreachable: () => keeper.noteUnreachable(),
     trouble() {
       const { state, lastFault } = keeper.status();
       if (state === "member" || pinned) return undefined;
@@ -121,6 +130,7 @@ function unenrolled(trust: Trust): Standing {
     authorityAddresses: () => [],
     onChange() {},
     refused() {},
+    unreachable() {},
     trouble: () => undefined,
     status: () => undefined,
     stop() {},

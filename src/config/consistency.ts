@@ -61,12 +61,17 @@ function checkConnect({ enroll, channel, inlets }: ReadConfig, findings: Finding
   findings.add(channel.has("connect") ? channel.place("connect") : pinned.place("authorized"), text);
 }
 
-/** A ticket without an address that can be dialled is of no use to anybody. */
-function checkAdvertise({ channel, authority }: ReadConfig, findings: Findings): void {
+/** Nobody can be sent to a node that says no address which can be dialled. */
+function checkAdvertise({ channel, authority, enroll, outlets }: ReadConfig, findings: Findings): void {
   const { listen, advertise } = channel.values;
-  if (!authority.isWritten || !listen?.every(isWildcard) || advertise?.length !== 0) return;
+  const told = authority.isWritten
+    ? authority
+    : enroll.values.ticket && outlets.length > 0
+      ? enroll
+      : undefined;
+  if (!told || !listen?.every(isWildcard) || advertise?.length !== 0) return;
   if (listen.length === 0) return; // complained of already
-  const text = `[channel] key "advertise" is needed by ${header(authority.entry)}: tickets must say where it is reached, and no address in "listen" can be dialled`;
+  const text = `[channel] key "advertise" is needed by ${header(told.entry)}: members are told where to go, and no address in "listen" can be dialled`;
   findings.add(channel.place(channel.has("advertise") ? "advertise" : "listen"), text);
 }
 

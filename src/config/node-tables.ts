@@ -72,7 +72,7 @@ export const channel = {
       default: [],
       example: ["tcp://outlet.example.com:4433"],
       suggested: true,
-      doc: "Where this node is reached from outside: what tickets carry and members are told. Empty stands for the addresses in listen; an authority that listens on 0.0.0.0 or :: alone needs it.",
+      doc: "Where this node is reached from outside: what tickets carry and members are told. Empty stands for the addresses in listen; an authority, or an outlet that enrolls, needs it where it listens on 0.0.0.0 or :: alone.",
     },
     connect: {
       type: "tcp-connect",

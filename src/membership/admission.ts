@@ -41,12 +41,8 @@ export class Admission {
 
   /** Why this peer is not welcome, for the operator's log; undefined when it is. Never throws. */
   authorize(peer: Introduction): Fault | undefined {
-    if (peer.errand) return this.#errandRefusal(peer);
-    const roster = this.#options.roster();
-    const member = roster?.find(peer.identifier);
-    const refusal = refusalOf(member);
-    if (refusal || this.#options.pinned.has(peer.identifier)) return refusal;
-    return this.#credentialRefusal(peer, member, roster);
+    const refusal = peer.errand ? this.#errandRefusal(peer) : this.#refusal(peer);
+    return refusal && named(refusal, peer.identifier);
   }
 
   /** The verified credential of a peer, whatever its dates. */
@@ -75,6 +71,14 @@ export class Admission {
     if (this.#options.pinned.has(identifier))
       return { identifier, attributes: NO_ATTRIBUTES, isMember: false };
     throw refusal;
+  }
+
+  #refusal(peer: Introduction): Fault | undefined {
+    const roster = this.#options.roster();
+    const member = roster?.find(peer.identifier);
+    const refusal = refusalOf(member);
+    if (refusal || this.#options.pinned.has(peer.identifier)) return refusal;
+    return this.#credentialRefusal(peer, member, roster);
   }
 
   /** Why the credential does not make the peer a member now. */
@@ -138,6 +142,12 @@ const LIST_MARGIN_MS = 10_000;
 /** Of a device that has just enrolled, a list that was fetched before says nothing. */
 function isNewerThan({ issuedAtMs }: Credential, { asOfMs }: Roster): boolean {
   return asOfMs !== undefined && issuedAtMs > asOfMs - LIST_MARGIN_MS;
+}
+
+/** Whoever reads the log must be able to tell which device it is. */
+function named(fault: Fault, identifier: Identifier): Fault {
+  if (fault.message.includes(identifier)) return fault;
+  return new Fault(fault.code, `${identifier}: ${fault.message}`, { cause: fault });
 }
 
 function refusalOf(member: Member | undefined): Fault | undefined {

@@ -22,7 +22,7 @@ export interface WatchedChannel {
   readonly heardAtMs: number;
   readonly session: {
     /** Asks for one. */
-    probe(): void;
+    probe(nowMs: number): void;
   };
 }
 
@@ -197,7 +197,7 @@ export class CloneWatch {
     if (suspicion.askedAtMs === undefined) {
       if (nowMs < suspicion.dueMs) return false;
       suspicion.askedAtMs = nowMs;
-      channel.session.probe();
+      channel.session.probe(nowMs);
       return false;
     }
     const lasting = others.some(({ sinceMs }) => nowMs - sinceMs >= LASTING_MS);

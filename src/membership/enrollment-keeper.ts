@@ -18,6 +18,7 @@ import {
   renewalAfterGrantMs,
   renewalAfterStartMs,
   retryWaitMs,
+  soonMs,
 } from "./renewal-schedule.ts";
 
 export interface EnrollmentKeeperOptions extends HeldEnrollmentOptions {
@@ -33,6 +34,8 @@ export interface EnrollmentKeeperOptions extends HeldEnrollmentOptions {
 const LOOK_MS = 2_000;
 /** A credential that is newer was not refused for its age: the authority is not asked sooner again. */
 const REFUSED_GAP_MS = 60_000;
+/** As long as an outlet is only down, its devices have nothing to learn from the authority. */
+const UNREACHABLE_GAP_MS = 300_000;
 
 export class EnrollmentKeeper {
   readonly #options: EnrollmentKeeperOptions;
@@ -96,12 +99,13 @@ export class EnrollmentKeeper {
 
   /** An outlet has refused our credential: perhaps it is over, whatever our clock says. */
   noteRefused(): void {
-    const nowMs = this.#nowMs();
-    if (!this.#held.record || this.#failures > 0) return;
-    const soonestMs = Math.max(nowMs, this.#grantedAtMs + REFUSED_GAP_MS);
-    if (this.#nextTryAtMs <= soonestMs) return;
-    this.#nextTryAtMs = Math.min(this.#nextTryAtMs, soonestMs + promptlyMs(this.#random));
-    this.#plan();
+    this.#askBefore(this.#grantedAtMs + REFUSED_GAP_MS, promptlyMs(this.#random));
+  }
+
+  /** No outlet can be reached: perhaps it has moved, and the authority, where that is elsewhere, knows. */
+  noteUnreachable(): void {
+    if (this.#held.authorityIsElsewhere)
+      this.#askBefore(this.#grantedAtMs + UNREACHABLE_GAP_MS, soonMs(this.#random));
   }
 
   /**
@@ -136,22 +140,16 @@ export class EnrollmentKeeper {
   }
 
   status(): EnrollmentStatus {
-    const { record, credential, clockSkewMs } = this.#held;
     const fault = this.#lastFault ?? (this.#state === "none" ? notEnrolled() : undefined);
-    const authority = credential?.authority ?? this.#ticket?.authority;
-    const service = record?.service ?? this.#ticket?.service;
-    const expiresInMs = this.#held.expiresInMs();
     const untilNextMs = Math.max(0, Math.round(this.#nextTryAtMs - this.#nowMs()));
     return {
       state: this.#state,
-      ...(authority !== undefined && { authority }),
-      ...(service !== undefined && { service }),
-      ...(expiresInMs !== undefined && { credentialExpiresInMs: expiresInMs }),
-      ...(record && { renewInMs: untilNextMs }),
+      ...(this.#ticket && { authority: this.#ticket.authority, service: this.#ticket.service }),
+      ...this.#held.status(),
+      ...(this.#held.record && { renewInMs: untilNextMs }),
       ...(fault && { lastFault: { code: fault.code, message: fault.message } }),
       attempts: this.#attempts,
       ...(this.#failures > 0 && { nextTryMs: untilNextMs }),
-      ...(clockSkewMs !== undefined && { clockSkewMs: Math.round(clockSkewMs) }),
     };
   }
 
@@ -168,6 +166,15 @@ export class EnrollmentKeeper {
       this.#state = "refused";
       log.warn("enrollment.ticket-unusable", { fault: this.#lastFault });
     }
+  }
+
+  /** Sooner than planned, but for what is failing already. */
+  #askBefore(earliestMs: number, jitterMs: number): void {
+    if (!this.#held.record || this.#failures > 0) return;
+    const soonestMs = Math.max(this.#nowMs(), earliestMs);
+    if (this.#nextTryAtMs <= soonestMs + jitterMs) return;
+    this.#nextTryAtMs = soonestMs + jitterMs;
+    this.#plan();
   }
 
   #plan(): void {

@@ -4,6 +4,7 @@ import type { CryptoProvider } from "../crypto/provider.ts";
 import type { Credential } from "../identity/credential.ts";
 import type { Grant } from "./authority-client.ts";
 import { credentialIn, type Enrollment, type EnrollmentStore } from "./enrollment.ts";
+import type { EnrollmentStatus } from "./enrollment-status.ts";
 import type { Trust } from "./trust.ts";
 
 export interface HeldEnrollmentOptions {
@@ -19,6 +20,7 @@ export class HeldEnrollment {
   #record: Enrollment | undefined;
   #credential: Credential | undefined;
   #expiresAtMs: number | undefined;
+  /** The authority's clock less this machine's, when it was last asked. */
   #clockSkewMs: number | undefined;
 
   constructor(options: HeldEnrollmentOptions) {
@@ -33,9 +35,20 @@ export class HeldEnrollment {
     return this.#credential;
   }
 
-  /** The authority's clock less this machine's, when it was last asked. */
-  get clockSkewMs(): number | undefined {
-    return this.#clockSkewMs;
+  /** Than the outlets, as far as their addresses tell. */
+  get authorityIsElsewhere(): boolean {
+    const { outletAddresses = [], authorityAddresses = [] } = this.#record ?? {};
+    return outletAddresses.some((each) => !authorityAddresses.includes(each));
+  }
+
+  status(): Partial<EnrollmentStatus> {
+    const expiresInMs = this.expiresInMs();
+    return {
+      ...(this.#credential && { authority: this.#credential.authority }),
+      ...(this.#record && { service: this.#record.service }),
+      ...(expiresInMs !== undefined && { credentialExpiresInMs: expiresInMs }),
+      ...(this.#clockSkewMs !== undefined && { clockSkewMs: Math.round(this.#clockSkewMs) }),
+    };
   }
 
   /** What is left of the credential; undefined where this machine's clock cannot know. */

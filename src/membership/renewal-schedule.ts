@@ -60,3 +60,8 @@ export function promptlyMs(random: Random): number {
 export function isForPeople({ blame, cause }: Fault): boolean {
   return blame === "operator" || (cause instanceof Fault && cause.code === "handshake.unauthorized");
 }
+
+/** For what may wait a little, and a whole fleet asks for at once. */
+export function soonMs(random: Random): number {
+  return random() * SOON_MS;
+}

@@ -44,7 +44,7 @@ export interface RosterFollowerOptions {
   readonly authorityAddresses: () => readonly string[];
   /** What this outlet serves, and where it is reached. */
   readonly services: readonly string[];
-  readonly addresses: readonly string[];
+  readonly addresses: () => readonly string[];
   readonly store?: BarredStore;
   /** From now on who is not on the list is no member. */
   readonly onComplete?: () => void;
@@ -226,7 +226,7 @@ export class RosterFollower implements Roster {
       kind: "roster",
       since: this.#copy.revision,
       services,
-      addresses,
+      addresses: addresses(),
       sightings,
     };
     const reply = await askOver(this.#dialer, request, ANSWER_MS);

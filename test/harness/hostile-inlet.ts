@@ -7,10 +7,10 @@ import {
   decodeReplyHead,
   encodeHead,
   type HttpRequestHead,
-  type LeaseReplyHead,
   type ReplyHead,
   type RequestHead,
 } from "../../src/channel/exchange.ts";
+import type { LeaseReplyHead, LeaseRequestHead } from "../../src/channel/lease-heads.ts";
 import { defaultLimits } from "../../src/channel/limits.ts";
 import { LocalParty, type Statements } from "../../src/channel/local-party.ts";
 import type { Stream } from "../../src/channel/stream.ts";
@@ -96,9 +96,13 @@ export class HostileInlet {
     return new HostileInlet(link, service);
   }
 
-  async lease(rejected?: string): Promise<LeaseReplyHead> {
-    const head = { kind: "lease", service: this.service, ...(rejected === undefined ? {} : { rejected }) };
-    const answer = await this.ask(head as RequestHead);
+  async lease(rejected?: string, held?: LeaseRequestHead["held"]): Promise<LeaseReplyHead> {
+    const answer = await this.ask({
+      kind: "lease",
+      service: this.service,
+      ...(rejected === undefined ? {} : { rejected }),
+      ...(held && { held }),
+    });
     if (answer.head?.kind !== "lease") throw new Error(`no lease: ${JSON.stringify(answer)}`);
     return answer.head;
   }

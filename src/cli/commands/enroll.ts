@@ -5,17 +5,19 @@ import { Secret } from "../../base/secret.ts";
 import { LocalParty } from "../../channel/local-party.ts";
 import { chooseProvider } from "../../crypto/choose-provider.ts";
 import { parseTicket } from "../../identity/ticket.ts";
+import type { EnrollmentKeeper } from "../../membership/enrollment-keeper.ts";
 import { Trust } from "../../membership/trust.ts";
 import { Ticker } from "../../transport/ticker.ts";
 import { runtimeWires } from "../../transport/wire-runtime.ts";
 import { adminOptions, stateDirOf } from "../admin-client.ts";
-import type { Command } from "../command.ts";
+import type { Command, Terminal } from "../command.ts";
 import { loadOrCreateIdentity } from "../identity-store.ts";
 import { makeKeeper } from "../standing.ts";
 import { readTextFile } from "../text-file.ts";
 import { version } from "../version.ts";
 
 const MAX_TICKET_BYTES = 64 * 1024;
+const TELL_MS = 500;
 
 export const enroll: Command = {
   name: "enroll",
@@ -48,7 +50,8 @@ export const enroll: Command = {
       log: createLog({ level: "error", format: "text", wallMs: Date.now, write: terminal.err }),
     });
     if (terminal.isTty) terminal.err(inertText(`asking the authority at ${ticket.addresses.join(" or ")} …`));
-    const record = await keeper.enrollNow();
+    const telling = tellOfFailures(keeper, terminal);
+    const record = await keeper.enrollNow().finally(() => clearInterval(telling));
     if (invocation.json) {
       const { authorityAddresses, outletAddresses, service } = record;
       const { identifier } = identity;
@@ -64,6 +67,17 @@ export const enroll: Command = {
     return 0;
   },
 };
+
+/** Whoever waits is told why, once for each reason; the last one is the command's own. */
+function tellOfFailures(keeper: EnrollmentKeeper, { err }: Terminal): ReturnType<typeof setInterval> {
+  let told: string | undefined;
+  return setInterval(() => {
+    const { lastFault } = keeper.status();
+    if (!lastFault || lastFault.code === "enrollment.missing" || lastFault.code === told) return;
+    told = lastFault.code;
+    err(inertText(`${lastFault.message}; trying again …`));
+  }, TELL_MS);
+}
 
 async function ticketText(written: string): Promise<string> {
   if (written === "-") return await standardInput();

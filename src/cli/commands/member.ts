@@ -125,7 +125,7 @@ function memberLines(members: readonly Told[], nowMs: number): string[] {
     ...members.map((member) => [
       String(member.identifier),
       String(member.state),
-      dateText(member.lastSeenAtMs, nowMs),
+      member.live === true ? "now" : dateText(member.lastSeenAtMs, nowMs),
       text(member.remote) ?? "-",
       text(member.software) ?? "-",
       attentionText(member) || "-",

@@ -76,7 +76,7 @@ function outletRows({ channels, services }: Told): Row[] {
 
 function authorityRows({ publicKey, members, locked, revoked, clones, ticketsOpen }: Told): Row[] {
   const counts = [
-    `${count(members)} members`,
+    `${count(members)} member${members === 1 ? "" : "s"}`,
     ...(
       [
         ["locked", locked],

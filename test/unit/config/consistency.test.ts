@@ -38,6 +38,15 @@ describe("what keys need of each other", () => {
     ]);
   });
 
+  it("needs advertise for an outlet that enrolls and listens on wildcards alone", () => {
+    const text = `${outletText}[enroll]\nticket = "culvert-ticket-1.x.y"\n`.replace(
+      /^listen = .*$/m,
+      'listen = ["tcp://0.0.0.0:4433"]',
+    );
+    expect(findingsOf(() => parse(text))).toEqual([expect.stringContaining('[channel] key "advertise"')]);
+    expect(parse(text.replace("0.0.0.0", "192.0.2.7")).channel.advertise).toEqual([]);
+  });
+
   it("refuses a ticket where the node has the authority itself", () => {
     const text = `${authorityText}[enroll]\nticket = "culvert-ticket-1.x.y"\n`;
     expect(findingsOf(() => parse(text))).toEqual([expect.stringContaining('[enroll] key "ticket"')]);

@@ -491,6 +491,30 @@ describe("when an outlet refuses the credential", () => {
   });
 });
 
+describe("when no outlet can be reached", () => {
+  it("the authority is asked whether it has moved, once in five minutes at most", async () => {
+    const { bed, keeper } = await member();
+    for (let seconds = 0; seconds < 600; seconds++) {
+      keeper.noteUnreachable();
+      await pass(1_000);
+    }
+    expect(bed.asked.map(({ what }) => what)).toEqual(["renew", "renew"]);
+  });
+
+  it("it is not asked where it is no other node than the outlet", async () => {
+    const { bed, keeper } = await member();
+    bed.outletAddresses = bed.record().authorityAddresses.slice();
+    bed.store.record = bed.record();
+    const here = await bed.started();
+    for (let seconds = 0; seconds < 100; seconds++) {
+      here.noteUnreachable();
+      await pass(1_000);
+    }
+    expect(bed.asked).toEqual([]);
+    keeper.stop();
+  });
+});
+
 describe("enrolling for a person who waits", () => {
   it("gives the record", async () => {
     const bed = withTicket();

@@ -127,7 +127,7 @@ class Bed {
       trust: this.signer.trust(systemClock),
       authorityAddresses: () => [`tcp://127.0.0.1:${PORT}`],
       services: ["influxdb"],
-      addresses: ["tcp://outlet:4433"],
+      addresses: () => ["tcp://outlet:4433"],
       store: this.store,
       onComplete: () => this.completions.push(follower.status().members),
       clock: systemClock,

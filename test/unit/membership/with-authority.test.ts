@@ -199,7 +199,7 @@ describe("an outlet elsewhere", () => {
       trust: trusting(),
       authorityAddresses: () => [ADDRESS],
       services: ["influxdb"],
-      addresses: ["tcp://outlet.example.com:4433"],
+      addresses: () => ["tcp://outlet.example.com:4433"],
       clock: systemClock,
       log: new MemoryLog(),
     });
@@ -253,7 +253,7 @@ describe("an outlet elsewhere", () => {
       trust: trusting(),
       authorityAddresses: () => [ADDRESS],
       services: [],
-      addresses: [],
+      addresses: () => [],
       clock: systemClock,
       log: new MemoryLog(),
     });
