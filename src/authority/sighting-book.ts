@@ -69,7 +69,13 @@ export class SightingBook {
     const loggedAtMs = this.#loggedAtMs.get(identifier);
     if (loggedAtMs !== undefined && nowMs - loggedAtMs < CLONE_LOG_MS) return;
     this.#loggedAtMs.set(identifier, nowMs);
-    this.#options.log.warn("member.cloned", { member: identifier, evidence, remote, count: clone?.count });
+    this.#options.log.warn("member.cloned", {
+      member: identifier,
+      evidence,
+      remote,
+      count: clone?.count,
+      hint: `two devices have this identity: \`culvert member show ${identifier}\``,
+    });
   }
 }
 

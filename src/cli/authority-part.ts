@@ -16,7 +16,7 @@ import { Trust } from "../membership/trust.ts";
 import { advertised } from "./advertised.ts";
 import { AUTHORITY_KEY_FILE, loadIdentity, loadOrCreateIdentity } from "./identity-store.ts";
 import type { Metric } from "./metrics.ts";
-import type { Standing } from "./standing.ts";
+import { type Standing, withoutAuthority } from "./standing.ts";
 
 const DATABASE_FILE = "authority.db";
 
@@ -102,7 +102,7 @@ function ownStanding(authority: Authority, trust: Trust, identity: Identity, lif
   let credential: string | undefined;
   let madeAtMs = 0;
   return {
-    trust,
+    ...withoutAuthority(trust),
     credential() {
       const nowMs = systemClock.monotonicMs();
       if (credential === undefined || nowMs - madeAtMs > lifetimeMs / 2) {
@@ -111,14 +111,6 @@ function ownStanding(authority: Authority, trust: Trust, identity: Identity, lif
       }
       return credential;
     },
-    outletAddresses: () => [],
-    authorityAddresses: () => [],
-    onChange() {},
-    refused() {},
-    unreachable() {},
-    trouble: () => undefined,
-    status: () => undefined,
-    stop() {},
   };
 }
 

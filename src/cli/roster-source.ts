@@ -38,6 +38,7 @@ export function followRoster(context: NodeContext, onComplete: () => void): Foll
     services: config.outlets.influxdb.map(({ service }) => service),
     addresses: () => addresses,
     store: barredFile(config.agent.stateDir),
+    onRefused: () => standing.refused(),
     onComplete,
     clock: systemClock,
   });

@@ -60,7 +60,7 @@ export async function startStanding(options: StandingOptions): Promise<Standing>
   const trust = new Trust({ provider, clock: systemClock });
   const services = [...config.inlets.influxdb, ...config.outlets.influxdb];
   const pinned = services.length > 0 && services.every(({ authorized }) => authorized.length > 0);
-  if (pinned && !config.enroll.ticket && !(await store.load())) return unenrolled(trust);
+  if (pinned && !config.enroll.ticket && !(await store.load())) return withoutAuthority(trust);
   const ticket = await ticketOf(options).catch(async (fault) => {
     // Who is a member has no need of it any more.
     if (!(await store.load())) throw fault;
@@ -122,7 +122,7 @@ async function ticketOf({ config, env }: StandingOptions): Promise<Secret | unde
 }
 
 /** Only peers that the config names are known, and no one vouches for this node. */
-function unenrolled(trust: Trust): Standing {
+export function withoutAuthority(trust: Trust): Standing {
   return {
     trust,
     credential: () => undefined,

@@ -13,12 +13,12 @@ import { recordOf, sameAuthority } from "./enrollment-change.ts";
 import { type EnrollmentState, type EnrollmentStatus, notEnrolled } from "./enrollment-status.ts";
 import { HeldEnrollment, type HeldEnrollmentOptions } from "./held-enrollment.ts";
 import {
+  AFTER_REFUSAL,
+  AFTER_SILENCE,
   isForPeople,
-  promptlyMs,
   renewalAfterGrantMs,
   renewalAfterStartMs,
   retryWaitMs,
-  soonMs,
 } from "./renewal-schedule.ts";
 
 export interface EnrollmentKeeperOptions extends HeldEnrollmentOptions {
@@ -32,10 +32,6 @@ export interface EnrollmentKeeperOptions extends HeldEnrollmentOptions {
 
 /** While this node is no member: `culvert enroll` may be run beside it. */
 const LOOK_MS = 2_000;
-/** A credential that is newer was not refused for its age: the authority is not asked sooner again. */
-const REFUSED_GAP_MS = 60_000;
-/** As long as an outlet is only down, its devices have nothing to learn from the authority. */
-const UNREACHABLE_GAP_MS = 300_000;
 
 export class EnrollmentKeeper {
   readonly #options: EnrollmentKeeperOptions;
@@ -99,13 +95,12 @@ export class EnrollmentKeeper {
 
   /** An outlet has refused our credential: perhaps it is over, whatever our clock says. */
   noteRefused(): void {
-    this.#askBefore(this.#grantedAtMs + REFUSED_GAP_MS, promptlyMs(this.#random));
+    this.#askBefore(AFTER_REFUSAL);
   }
 
   /** No outlet can be reached: perhaps it has moved, and the authority, where that is elsewhere, knows. */
   noteUnreachable(): void {
-    if (this.#held.authorityIsElsewhere)
-      this.#askBefore(this.#grantedAtMs + UNREACHABLE_GAP_MS, soonMs(this.#random));
+    if (this.#held.authorityIsElsewhere) this.#askBefore(AFTER_SILENCE);
   }
 
   /**
@@ -169,11 +164,10 @@ export class EnrollmentKeeper {
   }
 
   /** Sooner than planned, but for what is failing already. */
-  #askBefore(earliestMs: number, jitterMs: number): void {
-    if (!this.#held.record || this.#failures > 0) return;
-    const soonestMs = Math.max(this.#nowMs(), earliestMs);
-    if (this.#nextTryAtMs <= soonestMs + jitterMs) return;
-    this.#nextTryAtMs = soonestMs + jitterMs;
+  #askBefore({ gapMs, spreadMs }: typeof AFTER_REFUSAL): void {
+    const soonMs = Math.max(this.#nowMs(), this.#grantedAtMs + gapMs) + this.#random() * spreadMs;
+    if (!this.#held.record || this.#failures > 0 || this.#nextTryAtMs <= soonMs) return;
+    this.#nextTryAtMs = soonMs;
     this.#plan();
   }
 
@@ -267,7 +261,7 @@ export class EnrollmentKeeper {
     const event = this.#held.record ? "credential.renewed" : "enrollment.done";
     await this.#held.take(grant, record);
     this.#grantedAtMs = this.#nowMs();
-    this.#succeeded(renewalAfterGrantMs(grant, this.#random));
+    this.#succeeded(renewalAfterGrantMs(grant, this.#random, this.#held.grantsWithoutOutlet));
     this.#options.log.info(event, {
       authority: grant.credential.authority,
       expires_in_ms: grant.expiresInMs,

@@ -22,6 +22,7 @@ export class HeldEnrollment {
   #expiresAtMs: number | undefined;
   /** The authority's clock less this machine's, when it was last asked. */
   #clockSkewMs: number | undefined;
+  #grantsWithoutOutlet = 0;
 
   constructor(options: HeldEnrollmentOptions) {
     this.#options = options;
@@ -39,6 +40,11 @@ export class HeldEnrollment {
   get authorityIsElsewhere(): boolean {
     const { outletAddresses = [], authorityAddresses = [] } = this.#record ?? {};
     return outletAddresses.some((each) => !authorityAddresses.includes(each));
+  }
+
+  /** How many times in a row the authority has named no outlet. */
+  get grantsWithoutOutlet(): number {
+    return this.#grantsWithoutOutlet;
   }
 
   status(): Partial<EnrollmentStatus> {
@@ -77,6 +83,7 @@ export class HeldEnrollment {
     await this.#options.store.save(record);
     this.#expiresAtMs = this.#options.clock.monotonicMs() + grant.expiresInMs;
     this.#clockSkewMs = grant.clockSkewMs;
+    this.#grantsWithoutOutlet = record.outletAddresses.length > 0 ? 0 : this.#grantsWithoutOutlet + 1;
     this.#use(record, grant.credential);
   }
 

@@ -11,8 +11,13 @@ const BACK_OFF: BackOff = { firstMs: 1_000, maxMs: 30_000 };
 const OPERATOR_BACK_OFF: BackOff = { firstMs: 5_000, maxMs: 300_000 };
 /** Those who start together do not renew together. */
 const SOON_MS = 30_000;
+const LONGEST_WITHOUT_OUTLET_MS = 600_000;
 const AT_ONCE_MS = 5_000;
 const SHORTEST_MS = 1_000;
+/** An outlet refuses us. A credential that is newer than this was not refused for its age. */
+export const AFTER_REFUSAL = { gapMs: 60_000, spreadMs: AT_ONCE_MS };
+/** No outlet can be reached. As long as it is only down there is nothing to learn from the authority. */
+export const AFTER_SILENCE = { gapMs: 300_000, spreadMs: SOON_MS };
 /** A timer set for longer fires at once. */
 const LONGEST_MS = 2 ** 31 - 1;
 
@@ -23,9 +28,12 @@ export function retryWaitMs(fault: Fault, failures: number, random: Random): num
   return Math.max(equalJitterMs(backOff, failures, random), askedMs);
 }
 
-/** The authority says when; up to a tenth before that. */
-export function renewalAfterGrantMs({ renewInMs, outletAddresses }: Grant, random: Random): number {
-  const laterMs = soonerWithoutOutlet(renewInMs, outletAddresses);
+/**
+ * The authority says when; up to a tenth before that.
+ * @param withoutOutlet how many times in a row it has named no outlet, this time included.
+ */
+export function renewalAfterGrantMs({ renewInMs }: Grant, random: Random, withoutOutlet: number): number {
+  const laterMs = soonerWithoutOutlet(renewInMs, withoutOutlet);
   return Math.min(LONGEST_MS, Math.max(SHORTEST_MS, laterMs * (1 - random() / 10)));
 }
 
@@ -42,13 +50,13 @@ export function renewalAfterStartMs(
   const ageMs = clock.wallMs() - issuedAtMs;
   if (ageMs < -CLOCK_SKEW_MS) return SHORTEST_MS + random() * (SOON_MS - SHORTEST_MS);
   const dueMs = (expiresAtMs - issuedAtMs) * (0.5 + random() * 0.16) - Math.max(0, ageMs);
-  const laterMs = soonerWithoutOutlet(dueMs, outletAddresses);
+  const laterMs = soonerWithoutOutlet(dueMs, outletAddresses.length > 0 ? 0 : 1);
   return laterMs > 0 ? Math.min(LONGEST_MS, laterMs) : promptlyMs(random);
 }
 
-/** As long as the authority knows no outlet, a member is of no use: it asks again soon. */
-function soonerWithoutOutlet(laterMs: number, outletAddresses: readonly string[]): number {
-  return outletAddresses.length > 0 ? laterMs : Math.min(laterMs, SOON_MS);
+/** As long as the authority knows no outlet, a member is of no use: it asks again soon, and then less often. */
+function soonerWithoutOutlet(laterMs: number, times: number): number {
+  return times === 0 ? laterMs : Math.min(laterMs, SOON_MS * 2 ** (times - 1), LONGEST_WITHOUT_OUTLET_MS);
 }
 
 /** For what somebody waits for, and many may at once. */
@@ -59,9 +67,4 @@ export function promptlyMs(random: Random): number {
 /** True where waiting changes nothing: if somebody else answers at the authority's address, too. */
 export function isForPeople({ blame, cause }: Fault): boolean {
   return blame === "operator" || (cause instanceof Fault && cause.code === "handshake.unauthorized");
-}
-
-/** For what may wait a little, and a whole fleet asks for at once. */
-export function soonMs(random: Random): number {
-  return random() * SOON_MS;
 }

@@ -46,6 +46,8 @@ export interface RosterFollowerOptions {
   readonly services: readonly string[];
   readonly addresses: () => readonly string[];
   readonly store?: BarredStore;
+  /** The authority will not have us: perhaps we are no member any more. */
+  readonly onRefused?: () => void;
   /** From now on who is not on the list is no member. */
   readonly onComplete?: () => void;
   readonly clock: Clock;
@@ -167,6 +169,9 @@ export class RosterFollower implements Roster {
       maxAgeMs,
       log,
       onUp: (peer) => this.#connected(peer),
+      onFailed(fault) {
+        if (fault.code === "handshake.unauthorized") options.onRefused?.();
+      },
       random: this.#random,
     });
   }

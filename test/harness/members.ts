@@ -69,6 +69,8 @@ export function outletTables(options: AuthorityOptions): string {
     `  url = "${options.influxUrl}"`,
     '  organization = "edge"',
     '  token = "@{env:INFLUXDB_TOKEN}"',
+    // Most tests have no other token than that of a fresh InfluxDB.
+    "  allow_operator_token = true",
     options.outlet ?? "",
     ...(options.permissionTables === undefined ? permissions : [options.permissionTables]),
   ].join("\n");

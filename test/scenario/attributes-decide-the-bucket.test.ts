@@ -16,7 +16,7 @@ import { checkLeaks } from "../harness/spawned.ts";
 
 checkLeaks();
 
-const PATIENCE_MS = 60_000;
+const PATIENCE_MS = 120_000;
 
 describeReal(["influxd"], 'bucket = "site-{{ site }}"', () => {
   it("each device writes to the bucket of its own site, and is refused that of the other", {
@@ -97,8 +97,8 @@ describeReal(["influxd"], 'bucket = "site-{{ site }}"', () => {
     // The operator puts it right, and the devices need nobody.
     await influx.createBucket("site-atlantis");
     await admin(authority.node, "member", "set", unfit.node.identifier, "site=berlin");
-    await unknown.node.untilReady({ deadlineMs: 30_000 });
-    await unfit.node.untilReady({ deadlineMs: 30_000 });
+    await unknown.node.untilReady({ deadlineMs: 45_000 });
+    await unfit.node.untilReady({ deadlineMs: 45_000 });
     expect((await writeLines(unknown.url, "here x=1 2", { bucket: "site-atlantis" })).status).toBe(204);
     expect((await writeLines(unfit.url, "here x=1 2", { bucket: "site-berlin" })).status).toBe(204);
 

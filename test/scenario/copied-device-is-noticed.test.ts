@@ -13,6 +13,7 @@ import {
   makeDevice,
   startAuthority,
   startDevice,
+  startOutlet,
   ticketFrom,
 } from "../harness/members.ts";
 import { checkLeaks } from "../harness/spawned.ts";
@@ -32,12 +33,12 @@ describe("two devices with one identity", () => {
     const copy = await copyOf(device);
     await copy.node.start();
     await copy.node.untilReady();
-    const atMs = performance.now();
     const marked = await untilMarked(authority, device, { deadlineMs: NOTICED_MS });
-    console.log("TIME both-live", performance.now() - atMs);
     expect(marked).toMatchObject({ state: "active", clone: { evidence: "both-live" } });
-    const [logged] = authority.node.events("member.cloned");
-    expect(logged).toMatchObject({ level: "warn", member: device.node.identifier, evidence: "both-live" });
+    const [logged, ...more] = authority.node.events("member.cloned").filter(({ level }) => level === "warn");
+    expect(logged).toMatchObject({ member: device.node.identifier, evidence: "both-live" });
+    expect(logged!.hint).toContain(`culvert member show ${device.node.identifier}`);
+    expect(more).toEqual([]);
 
     const list = await culvert(["member", "list", "--state-dir", authority.node.stateDir]);
     expect(list.stdout).toMatch(new RegExp(`${device.node.identifier}.*CLONED \\(both-live`));
@@ -131,13 +132,45 @@ describe("two devices with one identity", () => {
 
     await copy.node.stop();
     await admin(authority.node, "member", "unlock", device.node.identifier);
-    const atMs = performance.now();
     await device.node.untilReady({ deadlineMs: 60_000 });
-    console.log("TIME unlock", performance.now() - atMs);
     expect((await writeLines(device.url, "one x=1 1")).status).toBe(204);
     expect((await memberOf(authority, device)).clone).toBeUndefined();
 
     for (const { node } of [device, other, authority]) await node.stop();
+    await influx.stop();
+  });
+
+  it("are told to an authority that is elsewhere, and refused at the outlet by its word", {
+    timeout: PATIENCE_MS,
+  }, async () => {
+    const influx = await startStandInInfluxDb();
+    const authority = await startAuthority({ authority: '  clones = "lock"' });
+    const outlet = await startOutlet({
+      influxUrl: influx.url,
+      adminToken: influx.operatorToken.reveal(),
+      ticket: await ticketFrom(authority.node, { attributes: { "influxdb-outlet": "true" } }),
+    });
+    await outlet.node.untilEvent("roster.complete");
+    const device = await startDevice({ ticket: await ticketFrom(authority.node) });
+    const copy = await copyOf(device);
+    await copy.node.start();
+    await copy.node.untilReady();
+    const marked = await untilMarked(authority, device, { deadlineMs: NOTICED_MS });
+    expect(marked).toMatchObject({ state: "locked", clone: { evidence: "both-live" } });
+    for (const node of [outlet.node, authority.node]) {
+      expect(node.events("member.cloned")).toMatchObject([
+        { level: "warn", member: device.node.identifier, evidence: "both-live" },
+      ]);
+    }
+    for (const { url } of [device, copy]) {
+      await eventually("its refusal", async () => (await writeLines(url, "both x=1 1")).status === 503, {
+        deadlineMs: 30_000,
+      });
+    }
+    const refused = await outlet.node.untilEvent("channel.refused");
+    expect(refused.fault_code).toBe("member.locked");
+
+    for (const { node } of [device, copy, outlet, authority]) await node.stop();
     await influx.stop();
   });
 });

@@ -12,7 +12,7 @@ import { tempDir } from "../harness/temporary.ts";
 
 checkLeaks();
 
-const PATIENCE_MS = 60_000;
+const PATIENCE_MS = 90_000;
 
 describeReal(["influxd"], "allow at the outlet", () => {
   it("as an attribute: a member without it is told so, and nobody else", {

@@ -27,6 +27,10 @@ describeReal(["influxd"], "C13 T7 a member that is revoked", () => {
     const thief = await startDevice({ ticket: await ticketFrom(authority.node) });
     const { stateDir, identifier } = thief.node;
     await thief.node.stop();
+    // As if it had been a member for long: its credential is not of this minute.
+    await device.node.stop();
+    await device.node.start();
+    await device.node.untilReady();
     const hostile = await HostileInlet.connect(authority.channelPort, stateDir);
     const { token } = await hostile.lease();
     expect((await influx.write("stolen x=1 1", { token: token! })).status).toBe(204);
@@ -43,7 +47,6 @@ describeReal(["influxd"], "C13 T7 a member that is revoked", () => {
       return (await writeLines(device.url, "at x=2 2")).status === 503;
     });
     await eventually("no lease of theirs", async () => (await membersWithLeases(influx)).length === 1);
-    console.log("TIME embedded", performance.now() - atMs);
     expect(performance.now() - atMs).toBeLessThan(EMBEDDED_MS);
     expect(await membersWithLeases(influx)).toEqual([other.node.identifier]);
 
@@ -64,7 +67,7 @@ describeReal(["influxd"], "C13 T7 a member that is revoked", () => {
     await eventually(
       "member.revoked in the device's status",
       async () => (await device.node.status()).enrollment.lastFault?.code === "member.revoked",
-      { deadlineMs: 90_000 },
+      { deadlineMs: 20_000 },
     );
     const status = await device.node.status();
     expect(status.enrollment.state).toBe("refused");
@@ -106,7 +109,6 @@ describeReal(["influxd"], "C13 T7 a member that is revoked", () => {
       async () => (await influx.write("stolen x=2 2", { token: token! })).status === 401,
       patience,
     );
-    console.log("TIME separate", performance.now() - atMs);
     expect(performance.now() - atMs).toBeLessThan(SEPARATE_MS);
     expect((await writeLines(other.url, "at x=1 1")).status).toBe(204);
 
@@ -134,26 +136,29 @@ describeReal(["influxd"], "C13 T7 a member that is revoked", () => {
     await device.node.stop();
     const hostile = await HostileInlet.connect(outlet.channelPort, stateDir);
     const { token } = await hostile.lease();
+    const other = await startDevice({ ticket: await ticketFrom(authority.node) });
+    await other.node.kill();
+    const neighbour = await HostileInlet.connect(outlet.channelPort, other.node.stateDir);
+    const { token: kept } = await neighbour.lease();
 
     await outlet.node.kill();
     await admin(authority.node, "member", "revoke", identifier);
     expect((await influx.write("stolen x=1 1", { token: token! })).status).toBe(204);
     await outlet.node.start();
-    const atMs = performance.now();
     await eventually(
       "401 for the leased token",
       async () => (await influx.write("stolen x=2 2", { token: token! })).status === 401,
       { deadlineMs: SEPARATE_MS },
     );
-    console.log("TIME outlet-back", performance.now() - atMs);
-    expect(await membersWithLeases(influx)).toEqual([]);
+    expect(await membersWithLeases(influx)).toEqual([other.node.identifier]);
+    expect((await influx.write("neighbour x=1 1", { token: kept! })).status).toBe(204);
     await eventually("the end of the way back", async () => {
       return (
         (await HostileInlet.connect(outlet.channelPort, stateDir).catch(codeOf)) === "handshake.unauthorized"
       );
     });
 
-    hostile.close();
+    for (const peer of [hostile, neighbour]) peer.close();
     for (const { node } of [outlet, authority]) await node.stop();
     await influx.stop();
   });

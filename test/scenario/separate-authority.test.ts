@@ -1,5 +1,5 @@
 import { expect, it } from "vitest";
-import { writeLines } from "../harness/culvert.ts";
+import { culvert, writeLines } from "../harness/culvert.ts";
 import { eventually } from "../harness/eventually.ts";
 import { leasedTokens } from "../harness/leased-tokens.ts";
 import {
@@ -91,6 +91,60 @@ describeReal(["influxd"], "an authority on a node of its own", () => {
     expect((await writeLines(device.url, "early x=2 2")).status).toBe(204);
 
     for (const { node } of [device, outlet, authority]) await node.stop();
+    await influx.stop();
+  });
+
+  it("devices find an outlet that has moved", { timeout: PATIENCE_MS }, async () => {
+    const influx = await startRealInfluxDb();
+    const adminToken = influx.operatorToken.reveal();
+    const authority = await startAuthority();
+    const ticket = () => ticketFrom(authority.node, { attributes: OUTLET });
+    const before = await startOutlet({ influxUrl: influx.url, adminToken, ticket: await ticket() });
+    await before.node.untilEvent("roster.complete");
+    const device = await startDevice({ ticket: await ticketFrom(authority.node) });
+    // As if it had been a member for long.
+    await device.node.stop();
+    await device.node.start();
+    await device.node.untilReady();
+
+    await before.node.stop();
+    await admin(authority.node, "member", "revoke", before.node.identifier);
+    const after = await startOutlet({ influxUrl: influx.url, adminToken, ticket: await ticket() });
+    await device.node.untilReady({ deadlineMs: 60_000 });
+    expect((await writeLines(device.url, "moved x=1 1")).status).toBe(204);
+    const { channel } = (await device.node.status()).roles.inlet;
+    expect(channel.peer.identifier).toBe(after.node.identifier);
+
+    for (const { node } of [device, after, authority]) await node.stop();
+    await influx.stop();
+  });
+
+  it("an outlet that was revoked says that it is", { timeout: PATIENCE_MS }, async () => {
+    const influx = await startRealInfluxDb();
+    const authority = await startAuthority();
+    const { node } = await startOutlet({
+      influxUrl: influx.url,
+      adminToken: influx.operatorToken.reveal(),
+      ticket: await ticketFrom(authority.node, { attributes: OUTLET }),
+    });
+    await node.stop();
+    await node.start();
+    await node.untilEvent("roster.complete");
+    await admin(authority.node, "member", "revoke", node.identifier);
+    await eventually(
+      "the reason in its status",
+      async () => {
+        const { ready, reasons } = await node.status();
+        return !ready && reasons.join().includes("member.revoked");
+      },
+      { deadlineMs: 30_000 },
+    );
+    const shown = await culvert(["status", "--state-dir", node.stateDir]);
+    expect(shown.stdout).toMatch(/ready +NO/);
+    expect(shown.stdout).toContain("NOT FOLLOWED");
+
+    await node.stop();
+    await authority.node.stop();
     await influx.stop();
   });
 

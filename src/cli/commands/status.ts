@@ -63,15 +63,26 @@ function leaseText({ held, expiresInMs, renewInMs, lastFault }: Told, nowMs: num
   return `lease held, ${factsText({ renewInMs, expiresInMs }, nowMs)}`;
 }
 
-function outletRows({ channels, services }: Told): Row[] {
+function outletRows({ channels, services, roster }: Told): Row[] {
   return [
     ["outlet", `${number(record(channels).live) ?? 0} channels`],
-    ...records(services).map(({ name, influxdb, leases }): Row => {
+    ...(roster === undefined ? [] : [["", rosterText(record(roster))] as const]),
+    ...records(services).flatMap(({ name, influxdb, leases, token }): Row[] => {
       const { ready, reason, count } = record(leases);
       const state = ready === true ? "ready" : `NOT READY${text(reason) ? `: ${reason}` : ""}`;
-      return ["", `${name} for ${influxdb}: ${state}, ${number(count) ?? 0} leases`];
+      return [
+        ["", `${name} for ${influxdb}: ${state}, ${number(count) ?? 0} leases`],
+        ...texts(record(token).warnings).map((warning): Row => ["", `${name}: WARNING: ${warning}`]),
+      ];
     }),
   ];
+}
+
+function rosterText({ complete, members, ageMs, lastFault }: Told): string {
+  const age = number(ageMs);
+  const list = `member list: ${complete === true ? `${number(members) ?? 0} members` : "NOT COMPLETE"}`;
+  const why = text(record(lastFault).message);
+  return `${list}${age === undefined ? "" : `, ${spanText(age)} old`}${why ? `; NOT FOLLOWED: ${why}` : ""}`;
 }
 
 function authorityRows({ publicKey, members, locked, revoked, clones, ticketsOpen }: Told): Row[] {

@@ -256,6 +256,19 @@ describe("enrolling", () => {
     expect(keeper.outletAddresses()).toEqual(["tcp://outlet:4433"]);
   });
 
+  it("asks less and less often while the authority goes on knowing none", async () => {
+    const bed = withTicket();
+    bed.outletAddresses = [];
+    await bed.started();
+    await pass(24 * 60_000);
+    const asked = bed.asked.length;
+    expect(asked).toBeGreaterThan(5);
+    expect(asked).toBeLessThan(9);
+    bed.outletAddresses = ["tcp://outlet:4433"];
+    await pass(601_000);
+    expect(bed.asked.length).toBe(asked + 1);
+  });
+
   it("dials nothing with a mistyped ticket, and says so", async () => {
     const bed = withTicket();
     bed.ticketText = bed.ticketText?.replace(/.$/, (last) => (last === "A" ? "B" : "A"));
