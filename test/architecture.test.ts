@@ -48,7 +48,14 @@ const rooms: Readonly<Record<string, Room>> = {
   },
   outlet: {
     rooms: ["base", "crypto", "identity", "lease", "policy", "channel"],
-    modules: { "influxdb-api.ts": ["zod"], "upstream.ts": ["undici"], "upstream-fault.ts": ["undici"] },
+    modules: {
+      "influxdb-api.ts": ["zod"],
+      "influxdb-refusal.ts": ["zod"],
+      "listing-token.ts": ["zod"],
+      "upstream.ts": ["undici"],
+      "upstream-connector.ts": ["undici"],
+      "upstream-fault.ts": ["undici"],
+    },
   },
   membership: { rooms: ["base", "crypto", "identity", "policy", "channel", "transport"] },
   authority: {
@@ -59,11 +66,18 @@ const rooms: Readonly<Record<string, Room>> = {
       "authority-store.ts": ["node:sqlite"],
     },
   },
+  secrets: {
+    rooms: ["base", "config"],
+    modules: {
+      "aws-store.ts": ["@aws-sdk/client-secrets-manager", "node:http", "node:https"],
+      "command-store.ts": ["node:child_process"],
+    },
+  },
   "stand-in": { rooms: ["base"], modules: { "*": ["hono"] } },
   cli: {
     rooms: [
       ...["base", "crypto", "identity", "lease", "policy", "channel"],
-      ...["config", "transport", "proxy", "outlet", "membership", "authority", "stand-in"],
+      ...["config", "transport", "proxy", "outlet", "membership", "authority", "secrets", "stand-in"],
     ],
     modules: {
       "*": ["node:fs", "node:fs/promises", "node:http", "node:net", "node:os", "node:path", "node:util"],

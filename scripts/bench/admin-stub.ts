@@ -20,6 +20,7 @@ export class AdminStub {
   readonly #server: Bun.Server<undefined>;
   readonly #authorizations = new Map<string, Authorization>();
   #made = 0;
+  #deleted = 0;
 
   constructor() {
     this.#server = Bun.serve({
@@ -32,6 +33,11 @@ export class AdminStub {
 
   get port(): number {
     return this.#server.port!;
+  }
+
+  /** Tokens, since the start. */
+  get counts(): { made: number; deleted: number } {
+    return { made: this.#made, deleted: this.#deleted };
   }
 
   close(): void {
@@ -77,6 +83,7 @@ export class AdminStub {
     if (found === undefined) return notFound(path);
     if (request.method === "DELETE") {
       this.#authorizations.delete(id);
+      this.#deleted++;
       return new Response(null, { status: 204 });
     }
     if (request.method !== "PATCH") return Response.json(found);

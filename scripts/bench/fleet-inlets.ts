@@ -1,9 +1,10 @@
 /**
  * fleet-inlets: a part of a simulated fleet, in one process: a real dialler with an identity of its own for each
- * inlet, and in place of its HTTP listener one small request as soon as its channel is up. It is started by
- * fleet.ts and talks to it by messages alone.
+ * inlet, and in place of its HTTP listener one small request as soon as its channel is up; where leases are wanted
+ * also a real lease client, and a write with its lease. It is started by fleet.ts and talks to it by messages alone.
  */
 import { readFileSync } from "node:fs";
+import { systemClock } from "../../src/base/clock.ts";
 import { Fault } from "../../src/base/fault.ts";
 import { type Log, type LogFields, silentLog } from "../../src/base/log.ts";
 import { decodeReplyHead, encodeHead, type ReplyHead, type RequestHead } from "../../src/channel/exchange.ts";
@@ -11,6 +12,8 @@ import { defaultLimits } from "../../src/channel/limits.ts";
 import { LocalParty } from "../../src/channel/local-party.ts";
 import { nodeProvider } from "../../src/crypto/node-provider.ts";
 import { Identity } from "../../src/identity/identity.ts";
+import { type HeldLease, LeaseHolder } from "../../src/lease/lease-holder.ts";
+import { LeaseClient } from "../../src/proxy/lease-client.ts";
 import { Dialer } from "../../src/transport/dialer.ts";
 import { Ticker } from "../../src/transport/ticker.ts";
 import { bunWires } from "../../src/transport/wire-bun.ts";
@@ -20,16 +23,18 @@ export interface FleetPart {
   readonly port: number;
   readonly outlet: string;
   readonly service: string;
+  /** Whether each inlet leases a token and writes whenever its channel has come up. */
+  readonly leases: boolean;
   readonly members: readonly { readonly privateKey: string; readonly credential?: string }[];
 }
 
-export type FleetOrder = "start" | "lease" | "report";
+export type FleetOrder = "start" | "report";
 
 /** Times are milliseconds since 1970, with fractions; one for each inlet, null where it has not come to that. */
 export interface FleetReport {
   readonly upAtMs: readonly (number | null)[];
   readonly servedAtMs: readonly (number | null)[];
-  readonly leasedAtMs: readonly (number | null)[];
+  readonly writtenAtMs: readonly (number | null)[];
   /** What went wrong on the way, by its code. */
   readonly troubles: Readonly<Record<string, number>>;
 }
@@ -40,8 +45,9 @@ const RETRY_MS = 1_000;
 class SimulatedInlet {
   upAtMs: number | null = null;
   servedAtMs: number | null = null;
-  leasedAtMs: number | null = null;
+  writtenAtMs: number | null = null;
   readonly #dialer: Dialer;
+  readonly #leases: LeaseClient;
 
   constructor(identity: Identity, credential: string | undefined) {
     const party = new LocalParty({
@@ -64,28 +70,30 @@ class SimulatedInlet {
       },
       maxAgeMs: 3_600_000,
       log,
-      onUp: () => {
+      onUp: (peer) => {
         this.upAtMs = now();
         this.#request();
+        if (!part.leases) return;
+        this.#leases.connected(peer);
+        void this.#write();
       },
       onDown: () => {
         this.upAtMs = null;
         this.servedAtMs = null;
-        this.leasedAtMs = null;
+        this.writtenAtMs = null;
       },
+    });
+    this.#leases = new LeaseClient({
+      service: part.service,
+      uplink: this.#dialer,
+      holder: new LeaseHolder(Math.random),
+      clock: systemClock,
+      log,
     });
   }
 
   start(): void {
     this.#dialer.start();
-  }
-
-  lease(): void {
-    this.#ask({ kind: "lease", service: part.service }, (reply) => {
-      if (reply.kind !== "lease") return false;
-      this.#write(reply.token ?? "");
-      return true;
-    });
   }
 
   #request(): void {
@@ -103,33 +111,67 @@ class SimulatedInlet {
     });
   }
 
-  #write(token: string): void {
-    const target = "/api/v2/write?org=o&bucket=b&precision=ns";
-    const headers = [["authorization", `Token ${token}`]] as const;
-    const head = {
+  /** As a client writes through an inlet, again and again until it is told 204, or the channel is gone. */
+  async #write(): Promise<void> {
+    const upAtMs = this.upAtMs;
+    while (this.upAtMs === upAtMs) {
+      const lease = this.#leases.current() ?? (await this.#replacement());
+      if (!lease) {
+        await Bun.sleep(this.#leases.refusal()?.retryAfterMs ?? RETRY_MS * (0.5 + Math.random()));
+        continue;
+      }
+      const reply = await this.#post(lease);
+      if (this.upAtMs !== upAtMs) return;
+      if (reply?.kind === "http" && reply.status === 204) {
+        this.writtenAtMs = now();
+        return;
+      }
+      if (reply?.kind === "fault" && reply.code === "lease.rejected") {
+        trouble("write refused: lease.rejected");
+        await this.#leases.replace(lease.leaseId, "unknown").catch(noteFault);
+      } else if (reply) {
+        trouble(`write refused: ${reply.kind === "fault" ? reply.code : reply.kind}`);
+        await Bun.sleep(RETRY_MS * (0.5 + Math.random()));
+      }
+    }
+  }
+
+  #replacement(): Promise<HeldLease | undefined> | undefined {
+    return this.#leases.replacement()?.catch((thrown: unknown) => {
+      noteFault(thrown);
+      return undefined;
+    });
+  }
+
+  /** @returns nothing where the channel went first. */
+  #post(lease: HeldLease): Promise<ReplyHead | undefined> {
+    const head = encodeHead({
       kind: "http",
       service: part.service,
       method: "POST",
-      target,
-      headers,
+      target: "/api/v2/write?org=o&bucket=b&precision=ns",
+      headers: [["authorization", `Token ${lease.token?.reveal()}`]],
       bodyBytes: LINE.length,
-    };
-    this.#ask(
-      head as unknown as RequestHead,
-      (reply) => {
-        if (reply.kind !== "http" || reply.status !== 204) return false;
-        this.leasedAtMs = now();
-        return true;
-      },
-      LINE,
-    );
+    });
+    return new Promise((resolve) => {
+      const stream = this.#dialer.openStream(
+        head,
+        {
+          onHead: (bytes) => resolve(decodeReplyHead(bytes)),
+          onData: (chunk) => stream.consumed(chunk.length),
+          onEnd() {},
+          onReset: () => resolve(undefined),
+        },
+        { end: true, data: LINE },
+      );
+    });
   }
 
   /** Asks, and asks again as a client would, until the answer is good or the channel is gone. */
-  #ask(head: RequestHead, isGood: (reply: ReplyHead) => boolean, body?: Uint8Array): void {
+  #ask(head: RequestHead, isGood: (reply: ReplyHead) => boolean): void {
     const again = (why: string, waitMs = RETRY_MS): void => {
       trouble(why);
-      setTimeout(() => this.#ask(head, isGood, body), waitMs * (0.5 + Math.random()));
+      setTimeout(() => this.#ask(head, isGood), waitMs * (0.5 + Math.random()));
     };
     if (!this.#dialer.up) return;
     const stream = this.#dialer.openStream(
@@ -146,7 +188,7 @@ class SimulatedInlet {
         // With the channel, which brings a new request when it is back.
         onReset: (fault) => trouble(fault.code),
       },
-      { end: true, ...(body && { data: body }) },
+      { end: true },
     );
   }
 }
@@ -167,7 +209,7 @@ const inlets = part.members.map(({ privateKey, credential }) => {
 
 process.on("message", (order: FleetOrder) => {
   if (order === "report") return report();
-  for (const inlet of inlets) order === "lease" ? inlet.lease() : inlet.start();
+  for (const inlet of inlets) inlet.start();
 });
 // Whoever started us is gone: nobody would end us.
 process.on("disconnect", () => process.exit());
@@ -177,7 +219,7 @@ function report(): void {
   const reply: FleetReport = {
     upAtMs: inlets.map((inlet) => inlet.upAtMs),
     servedAtMs: inlets.map((inlet) => inlet.servedAtMs),
-    leasedAtMs: inlets.map((inlet) => inlet.leasedAtMs),
+    writtenAtMs: inlets.map((inlet) => inlet.writtenAtMs),
     troubles,
   };
   process.send?.(reply);
@@ -185,6 +227,10 @@ function report(): void {
 
 function noteRetry(event: string, fields: LogFields = {}): void {
   if (event === "channel.retry" && fields.fault instanceof Fault) trouble(fields.fault.code);
+}
+
+function noteFault(thrown: unknown): void {
+  trouble(`lease: ${Fault.from(thrown).code}`);
 }
 
 function trouble(code: string): void {

@@ -2,6 +2,7 @@
 import { spread } from "./report.ts";
 
 const SERVED_AIM_MS = 15_000;
+const WRITTEN_AIM_MS = 20_000;
 const CHANNEL_AIM_BYTES = 20_000;
 
 /** Times in milliseconds since the round began, sorted: one for each inlet that got there. */
@@ -11,6 +12,10 @@ export interface Round {
   readonly listensMs: number;
   readonly upMs: readonly number[];
   readonly servedMs: readonly number[];
+  /** When each had written with its lease; absent where none was wanted. */
+  readonly writtenMs: readonly number[] | undefined;
+  /** Tokens that InfluxDB made and deleted meanwhile. */
+  readonly tokens: { readonly made: number; readonly deleted: number };
   /** What went wrong at the inlets, by code: since they were started, and in this round. */
   readonly troubles: Readonly<Record<string, number>>;
   readonly newTroubles: readonly { readonly code: string; readonly count: number }[];
@@ -28,6 +33,7 @@ export interface FleetFindings {
 }
 
 export function render({ rounds, inlets, emptyBytes, fullBytes }: FleetFindings): string {
+  const hasLeases = rounds.some(({ writtenMs }) => writtenMs !== undefined);
   const header = [
     "",
     "listens",
@@ -38,6 +44,7 @@ export function render({ rounds, inlets, emptyBytes, fullBytes }: FleetFindings)
     "never",
     "CPU outlet",
     "CPU inlets",
+    ...(hasLeases ? ["written, half", "99 %", "all", "never", "tokens made", "deleted"] : []),
   ];
   const rows = rounds.map((round) => [
     round.name,
@@ -49,6 +56,16 @@ export function render({ rounds, inlets, emptyBytes, fullBytes }: FleetFindings)
     String(inlets - round.servedMs.length),
     seconds(round.outletCpuMs),
     seconds(round.inletsCpuMs),
+    ...(round.writtenMs
+      ? [
+          seconds(at(round.writtenMs, 0.5)),
+          seconds(at(round.writtenMs, 0.99)),
+          seconds(round.writtenMs.at(-1)),
+          String(inlets - round.writtenMs.length),
+          String(round.tokens.made),
+          String(round.tokens.deleted),
+        ]
+      : []),
   ]);
   const troubles = rounds
     .filter(({ newTroubles }) => newTroubles.length > 0)
@@ -58,6 +75,11 @@ export function render({ rounds, inlets, emptyBytes, fullBytes }: FleetFindings)
   const restarts = rounds.slice(1);
   const never = restarts.reduce((sum, { servedMs }) => sum + inlets - servedMs.length, 0);
   const lastMs = spread(restarts.map(({ servedMs }) => servedMs.at(-1) ?? Number.POSITIVE_INFINITY)).median;
+  const writtenLastMs = spread(
+    restarts.map(({ writtenMs }) =>
+      writtenMs?.length === inlets ? writtenMs.at(-1)! : Number.POSITIVE_INFINITY,
+    ),
+  ).median;
   const channelBytes = (fullBytes - emptyBytes) / inlets;
   return [
     ...table([header, ...rows]),
@@ -70,6 +92,15 @@ export function render({ rounds, inlets, emptyBytes, fullBytes }: FleetFindings)
       seconds(lastMs),
       lastMs <= SERVED_AIM_MS && never === 0,
     ),
+    ...(hasLeases
+      ? [
+          aim(
+            "all have written after a restart within 20 s, median",
+            seconds(writtenLastMs),
+            writtenLastMs <= WRITTEN_AIM_MS,
+          ),
+        ]
+      : []),
     aim("none refused for good", String(never), never === 0),
     aim(
       "private memory per idle channel under 20 kB",
@@ -77,15 +108,6 @@ export function render({ rounds, inlets, emptyBytes, fullBytes }: FleetFindings)
       channelBytes < CHANNEL_AIM_BYTES,
     ),
   ].join("\n");
-}
-
-export function leaseLine(
-  leasedMs: readonly number[],
-  inlets: number,
-  troubles: Readonly<Record<string, number>>,
-): string {
-  const tries = Object.entries(troubles).map(([code, count]) => `${code} ${count}`);
-  return `a lease of its own and one write: ${leasedMs.length} of ${inlets} inlets, half after ${seconds(at(leasedMs, 0.5))}, the last after ${seconds(leasedMs.at(-1))}; troubles since the start: ${tries.join(", ") || "none"}`;
 }
 
 function at(sorted: readonly number[], share: number): number | undefined {

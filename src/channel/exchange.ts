@@ -5,7 +5,6 @@
 import { Fault, type FaultCode, faultCodes } from "../base/fault.ts";
 import { type Attributes, parseAttributes } from "../identity/attributes.ts";
 import { type MemberState, memberStates } from "../identity/roster.ts";
-import type { Action } from "../lease/permission.ts";
 import type { HeaderList } from "../policy/end-to-end-headers.ts";
 import {
   MAX_HEAD_BYTES,
@@ -16,6 +15,12 @@ import {
   readRecord,
   readText,
 } from "./head-reader.ts";
+import {
+  type LeaseReplyHead,
+  type LeaseRequestHead,
+  readLeaseReply,
+  readLeaseRequest,
+} from "./lease-heads.ts";
 
 /** Inlet → outlet: one HTTP request of a client. The body follows as stream data. */
 export interface HttpRequestHead {
@@ -28,14 +33,6 @@ export interface HttpRequestHead {
   readonly headers: HeaderList;
   /** Body length in bytes where it is known; absent for a body that ends when the stream does. */
   readonly bodyBytes?: number;
-}
-
-/** Inlet → outlet: give me a lease (or the rest of the one that I have). */
-export interface LeaseRequestHead {
-  readonly kind: "lease";
-  readonly service: string;
-  /** The lease that InfluxDB refused, which must not be handed out again. */
-  readonly rejected?: string;
 }
 
 /** Device → authority: make me a member, by this ticket. */
@@ -90,19 +87,6 @@ export interface HttpReplyHead {
   readonly headers: HeaderList;
   /** InfluxDB answered 401 to a lease of ours: get a new one and send the request once more. */
   readonly leaseRejected?: boolean;
-}
-
-/** Outlet → inlet: the lease. `token` is absent when it stays at the outlet. */
-export interface LeaseReplyHead {
-  readonly kind: "lease";
-  readonly leaseId: string;
-  readonly token?: string;
-  /** What is left of its life, in milliseconds: a duration, for the device's clock may be wrong. */
-  readonly expiresInMs: number;
-  /** When to ask for the next one, in milliseconds from now. */
-  readonly renewInMs: number;
-  /** Which actions the lease allows, or "all" routes. */
-  readonly routes: readonly Action[] | "all";
 }
 
 /** Authority → member. Durations, for the member's clock may be wrong. */
@@ -174,13 +158,7 @@ export function decodeRequestHead(bytes: Uint8Array): RequestHead {
       ...(head.bodyBytes === undefined ? {} : { bodyBytes: readCount(head.bodyBytes) }),
     };
   }
-  if (head.kind === "lease") {
-    return {
-      kind: "lease",
-      service: readText(head.service),
-      ...(head.rejected === undefined ? {} : { rejected: readText(head.rejected) }),
-    };
-  }
+  if (head.kind === "lease") return readLeaseRequest(head);
   if (head.kind === "enroll")
     return { kind: "enroll", pass: readText(head.pass), proof: readText(head.proof) };
   if (head.kind === "renew") return { kind: "renew" };
@@ -209,16 +187,7 @@ export function decodeReplyHead(bytes: Uint8Array): ReplyHead {
       ...(head.leaseRejected === true ? { leaseRejected: true } : {}),
     };
   }
-  if (head.kind === "lease") {
-    return {
-      kind: "lease",
-      leaseId: readText(head.leaseId),
-      ...(head.token === undefined ? {} : { token: readText(head.token) }),
-      expiresInMs: readCount(head.expiresInMs),
-      renewInMs: readCount(head.renewInMs),
-      routes: routes(head.routes),
-    };
-  }
+  if (head.kind === "lease") return readLeaseReply(head);
   if (head.kind === "credential") {
     return {
       kind: "credential",
@@ -286,11 +255,4 @@ function headerList(value: unknown): HeaderList {
     readText(pair[1]);
   }
   return value as unknown as HeaderList;
-}
-
-function routes(value: unknown): readonly Action[] | "all" {
-  if (value === "all") return "all";
-  if (!Array.isArray(value) || value.some((action) => action !== "read" && action !== "write"))
-    throw malformed("routes");
-  return value as Action[];
 }

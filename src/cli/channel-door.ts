@@ -19,6 +19,8 @@ import type { NodeContext } from "./node-context.ts";
 
 export interface ChannelDoorOptions {
   readonly context: NodeContext;
+  /** Which addresses may open a channel. */
+  readonly allows?: (address: string) => boolean;
   readonly roster: () => Roster | undefined;
   /** Whoever keeps the member list is told who was here. */
   readonly observe: (sighting: Sighting) => void;
@@ -39,7 +41,7 @@ export class ChannelDoor {
   #ticking = true;
 
   constructor(options: ChannelDoorOptions) {
-    const { context, roster } = options;
+    const { context, roster, allows } = options;
     const { config, party, standing } = context;
     this.#options = options;
     this.#admission = new Admission({
@@ -64,6 +66,7 @@ export class ChannelDoor {
         keepaliveMs: config.channel.keepaliveMs,
         authorize: (peer) => this.#admission.authorize(peer),
       },
+      ...(allows && { allows }),
       onStream: options.onStream,
       onUp: (link, peer) => this.#up(link, peer),
       onDown: (link, peer) => this.#down(link, peer),
@@ -105,6 +108,11 @@ export class ChannelDoor {
     this.#acceptor.cut(member);
   }
 
+  /** Has the member's node make a fresh channel, and ask anew for what it was refused on this one. */
+  invite(member: Identifier): void {
+    for (const link of this.#acceptor.linksOf(member)) link.session.goAway("normal", 0);
+  }
+
   drain(backOffMs: number): void {
     this.#acceptor.drain(backOffMs);
   }
@@ -128,7 +136,7 @@ export class ChannelDoor {
   }
 
   metrics(): Metric[] {
-    const { live, halfOpen, accepted, refused } = this.#acceptor.counts;
+    const { live, halfOpen, accepted, refused, notAllowed } = this.#acceptor.counts;
     return [
       { name: "outlet_channels", kind: "gauge", help: "Channels that are up.", value: live },
       { name: "outlet_channels_half_open", kind: "gauge", help: "Handshakes under way.", value: halfOpen },
@@ -143,6 +151,12 @@ export class ChannelDoor {
         kind: "counter",
         help: "Connections refused.",
         value: refused,
+      },
+      {
+        name: "outlet_channels_not_allowed_total",
+        kind: "counter",
+        help: "Of those refused, for their address.",
+        value: notAllowed,
       },
     ];
   }
@@ -169,11 +183,13 @@ export class ChannelDoor {
 
   #cloned(identifier: Identifier, clone: CloneEvidence): void {
     const links = this.#acceptor.linksOf(identifier);
-    this.#options.context.log.warn("member.cloned", {
+    const { authority, log } = this.#options.context;
+    // An authority that is here says it itself.
+    log[authority ? "debug" : "warn"]("member.cloned", {
       member: identifier,
       evidence: clone,
-      remotes: links.map(({ remote }) => remote),
-      hint: `two devices have this identity: \`culvert member show ${identifier}\``,
+      remotes: links.map(({ remote }) => remote).join(", "),
+      hint: "two devices have this identity; its authority says more",
     });
     const link = links.at(-1);
     const { remote = "", peer } = link ?? {};

@@ -1,5 +1,6 @@
 /** The minimal edge build: the inlet alone, with no code of any other role in it. */
 import { configCheck, configSample } from "./commands/config.ts";
+import { doctor } from "./commands/doctor.ts";
 import { enroll } from "./commands/enroll.ts";
 import { identityShow } from "./commands/identity.ts";
 import { run } from "./commands/run.ts";
@@ -8,6 +9,10 @@ import { versionCommand } from "./commands/version.ts";
 import { main } from "./entry.ts";
 import { startInletRole } from "./inlet-role.ts";
 
-await main("culvert-inlet", [run, configSample, configCheck, enroll, status, identityShow, versionCommand], {
-  inlet: startInletRole,
-});
+await main(
+  "culvert-inlet",
+  [run, configSample, configCheck, enroll, status, doctor, identityShow, versionCommand],
+  {
+    inlet: startInletRole,
+  },
+);

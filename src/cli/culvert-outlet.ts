@@ -3,6 +3,7 @@ import { authorityRoutes } from "./admin-authority.ts";
 import { openAuthority } from "./authority-part.ts";
 import { authorityBackup } from "./commands/authority.ts";
 import { configCheck, configSample } from "./commands/config.ts";
+import { doctor } from "./commands/doctor.ts";
 import { enroll } from "./commands/enroll.ts";
 import { identityShow } from "./commands/identity.ts";
 import { memberCommands } from "./commands/member.ts";
@@ -10,6 +11,7 @@ import { run } from "./commands/run.ts";
 import { status } from "./commands/status.ts";
 import { ticketCommands } from "./commands/ticket.ts";
 import { versionCommand } from "./commands/version.ts";
+import { examineOutlets } from "./doctor/outlet-findings.ts";
 import { main } from "./entry.ts";
 import { checkOutlets } from "./outlet-check.ts";
 import { startOutletRole } from "./outlet-role.ts";
@@ -25,6 +27,7 @@ await main(
     ...memberCommands,
     authorityBackup,
     status,
+    doctor,
     identityShow,
     versionCommand,
   ],
@@ -32,5 +35,6 @@ await main(
     outlet: startOutletRole,
     authority: { open: openAuthority, routes: authorityRoutes },
     check: checkOutlets,
+    examine: examineOutlets,
   },
 );

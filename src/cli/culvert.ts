@@ -4,6 +4,7 @@ import { openAuthority } from "./authority-part.ts";
 import { authorityBackup } from "./commands/authority.ts";
 import { configCheck, configSample } from "./commands/config.ts";
 import { demo } from "./commands/demo.ts";
+import { doctor } from "./commands/doctor.ts";
 import { enroll } from "./commands/enroll.ts";
 import { identityShow } from "./commands/identity.ts";
 import { memberCommands } from "./commands/member.ts";
@@ -11,6 +12,7 @@ import { run } from "./commands/run.ts";
 import { status } from "./commands/status.ts";
 import { ticketCommands } from "./commands/ticket.ts";
 import { versionCommand } from "./commands/version.ts";
+import { examineOutlets } from "./doctor/outlet-findings.ts";
 import { main } from "./entry.ts";
 import { startInletRole } from "./inlet-role.ts";
 import { checkOutlets } from "./outlet-check.ts";
@@ -28,6 +30,7 @@ await main(
     ...memberCommands,
     authorityBackup,
     status,
+    doctor,
     identityShow,
     versionCommand,
   ],
@@ -36,5 +39,6 @@ await main(
     outlet: startOutletRole,
     authority: { open: openAuthority, routes: authorityRoutes },
     check: checkOutlets,
+    examine: examineOutlets,
   },
 );

@@ -6,6 +6,7 @@ import { defaultLimits } from "../channel/limits.ts";
 import type { StreamOpener } from "../channel/stream.ts";
 import type { InfluxdbInletConfig } from "../config/config.ts";
 import { LeaseHolder } from "../lease/lease-holder.ts";
+import { AddressGuard } from "../proxy/address-guard.ts";
 import { createInletApp, type InletApp } from "../proxy/inlet-app.ts";
 import { InletCounts } from "../proxy/inlet-counts.ts";
 import type { Uplink } from "../proxy/inlet-deps.ts";
@@ -14,6 +15,7 @@ import { LeaseClient } from "../proxy/lease-client.ts";
 import type { InletListener } from "../proxy/listener.ts";
 import { startListener } from "../proxy/listener-runtime.ts";
 import { Dialer } from "../transport/dialer.ts";
+import { allowList } from "./allow-list.ts";
 import type { Metric } from "./metrics.ts";
 import type { NodeContext, Role } from "./node-context.ts";
 import type { Standing } from "./standing.ts";
@@ -23,6 +25,7 @@ interface Inlet {
   readonly app: InletApp;
   readonly leases: LeaseClient;
   readonly counts: InletCounts;
+  readonly addresses: AddressGuard;
   readonly listener: InletListener;
 }
 
@@ -95,11 +98,12 @@ export async function startInletRole(context: NodeContext): Promise<Role> {
     },
     status: () => ({
       channel: dialer.status(),
-      services: inlets.map(({ config: { service }, listener, leases, counts, app }) => ({
+      services: inlets.map(({ config: { service }, listener, leases, counts, addresses, app }) => ({
         service,
         listen: listener.address,
         inFlight: app.inFlight(),
         ...counts.snapshot(),
+        notAllowed: addresses.refused,
         lease: leases.status(),
       })),
     }),
@@ -145,8 +149,10 @@ async function openInlet(config: InfluxdbInletConfig, dialer: Dialer, context: N
     meter: counts,
     clock: systemClock,
   });
-  const listener = await startListener({ at: config.listen, app, limits, log });
-  return { config, app, leases, counts, listener };
+  const allows = await allowList(config.allowFrom);
+  const addresses = new AddressGuard({ ...(allows && { allows }), log });
+  const listener = await startListener({ at: config.listen, app, limits, addresses, log });
+  return { config, app, leases, counts, addresses, listener };
 }
 
 /** Why a peer may not be this inlet's outlet; undefined where it may. */
@@ -207,7 +213,7 @@ function inletMetrics(dialer: Dialer, inlets: readonly Inlet[]): Metric[] {
       value: receivedBytes,
     },
   ];
-  for (const { config, counts, leases, app } of inlets) {
+  for (const { config, counts, addresses, leases, app } of inlets) {
     const service = config.service;
     const lease = leases.status();
     const { requests, replays, answers, faults } = counts.snapshot();
@@ -217,6 +223,12 @@ function inletMetrics(dialer: Dialer, inlets: readonly Inlet[]): Metric[] {
     add("counter", "inlet_requests_total", "Requests of clients.", requests);
     add("counter", "inlet_replays_total", "Requests sent a second time, unseen by the client.", replays);
     add("gauge", "inlet_requests_active", "Requests under way.", app.inFlight());
+    add(
+      "counter",
+      "inlet_connections_not_allowed_total",
+      "Connections refused for their address.",
+      addresses.refused,
+    );
     for (const [status, count] of Object.entries(answers)) {
       add("counter", "inlet_answers_total", "Answers by status.", count, { status });
     }

@@ -11,6 +11,7 @@ import { runtimeWires } from "../transport/wire-runtime.ts";
 import type { AdminAuthority } from "./admin-authority.ts";
 import { type ServeAdminOptions, serveAdmin } from "./admin-server.ts";
 import type { AuthorityPart, AuthorityPartOptions } from "./authority-part.ts";
+import type { Finding } from "./doctor/finding.ts";
 import { loadOrCreateIdentity } from "./identity-store.ts";
 import { exposition, processMetrics } from "./metrics.ts";
 import type { NodeContext, Role, StartRole } from "./node-context.ts";
@@ -26,8 +27,30 @@ export interface Roles {
     readonly open: (options: AuthorityPartOptions) => Promise<AuthorityPart>;
     readonly routes: NonNullable<ServeAdminOptions["authorityRoutes"]>;
   };
-  /** `config check` beyond the files: a line for each thing that is not right. */
-  readonly check?: (config: Config, env: NodeOptions["env"]) => Promise<string[]>;
+  /** `config check` beyond the files. */
+  readonly check?: (config: Config, env: NodeOptions["env"]) => Promise<RoleCheck>;
+  /** `culvert doctor` beyond the files and the running node. */
+  readonly examine?: (examination: Examination) => Promise<readonly Finding[]>;
+}
+
+/** What `culvert doctor` asks a role about. */
+export interface Examination {
+  readonly config: Config;
+  readonly env: NodeOptions["env"];
+  /** Where a point is to be sent as well. */
+  readonly canary: CanaryOptions | undefined;
+}
+
+export interface CanaryOptions {
+  readonly organization: string | undefined;
+  readonly bucket: string | undefined;
+  readonly measurement: string;
+}
+
+/** A line for each thing that is not right, and for each that works and should be otherwise. */
+export interface RoleCheck {
+  readonly findings: readonly string[];
+  readonly warnings: readonly string[];
 }
 
 export interface RunningNode {

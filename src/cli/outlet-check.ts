@@ -1,40 +1,54 @@
-/** `config check` at an outlet: can the secret be read, does InfluxDB answer, are organization and buckets there. */
+/**
+ * `config check` at an outlet: can the secret be read, does InfluxDB answer, are organization and buckets
+ * there, and is the token fit for them.
+ */
 import { Fault } from "../base/fault.ts";
-import type { Config } from "../config/config.ts";
+import type { Config, InfluxdbOutletConfig } from "../config/config.ts";
 import { BucketDirectory } from "../outlet/bucket-directory.ts";
 import { InfluxdbApi } from "../outlet/influxdb-api.ts";
 import { influxdbSend } from "../outlet/influxdb-send.ts";
 import { ProfileBook } from "../outlet/lease-profile.ts";
+import type { NodeOptions, RoleCheck } from "./node.ts";
 import { adminToken, makeUpstream } from "./outlet-role.ts";
+import { tokenWarnings, tokenWatch } from "./outlet-token.ts";
+import { permissionRules } from "./permission-rules.ts";
 
-/** @returns a line for each thing that is not right. */
-export async function checkOutlets(
-  config: Config,
-  env: Readonly<Record<string, string | undefined>>,
-): Promise<string[]> {
-  const findings = await Promise.all(
-    config.outlets.influxdb.map(async (outlet) => {
-      try {
-        const upstream = await makeUpstream(outlet);
-        try {
-          const api = new InfluxdbApi({ send: influxdbSend(upstream), token: adminToken(outlet, { env }) });
-          await api.listAuthorizations();
-          // Names that members' attributes make are looked up when such a member comes.
-          const { fixedBuckets: fixed } = new ProfileBook({ permissions: outlet.permissions });
-          const buckets = new BucketDirectory({
-            ...{ api, fixed, organization: outlet.organization },
-            monotonicMs: () => performance.now(),
-          });
-          await buckets.refresh(() => {});
-        } finally {
-          await upstream.destroy();
-        }
-        return undefined;
-      } catch (thrown) {
-        const fault = Fault.from(thrown);
-        return `[[outlets.influxdb]] service "${outlet.service}": ${fault.message}`;
-      }
-    }),
-  );
-  return findings.filter((finding) => finding !== undefined);
+export async function checkOutlets(config: Config, env: NodeOptions["env"]): Promise<RoleCheck> {
+  const checks = await Promise.all(config.outlets.influxdb.map((outlet) => checkOutlet(outlet, env)));
+  return {
+    findings: checks.flatMap(({ findings }) => findings),
+    warnings: checks.flatMap(({ warnings }) => warnings),
+  };
+}
+
+async function checkOutlet(outlet: InfluxdbOutletConfig, env: NodeOptions["env"]): Promise<RoleCheck> {
+  const named = (text: string) => `[[outlets.influxdb]] service "${outlet.service}": ${text}`;
+  try {
+    const permissions = await permissionRules(outlet);
+    const upstream = await makeUpstream(outlet);
+    try {
+      const api = new InfluxdbApi({ send: influxdbSend(upstream), token: adminToken(outlet, { env }) });
+      const watch = tokenWatch({ config: outlet, permissions, api });
+      await watch.admit(await api.listAuthorizations());
+      // Names that members' attributes make are looked up when such a member comes.
+      const { fixedBuckets: fixed } = new ProfileBook({ permissions });
+      const buckets = new BucketDirectory({
+        ...{ api, fixed, organization: outlet.organization },
+        monotonicMs: () => performance.now(),
+      });
+      const compare = () => watch.compare((permission) => buckets.remembered([permission])?.[0]);
+      const trouble = await buckets.refresh(() => {}).catch((thrown) => Fault.from(thrown));
+      // A bucket that seems not to be there may be one that the token may not read: then that is said.
+      if (trouble && trouble.code !== "lease.denied") throw trouble;
+      const review = compare();
+      if (trouble) throw trouble;
+      const unseen =
+        review.kind === "unknown" ? [`what the token may do is not known: ${review.reason}`] : [];
+      return { findings: [], warnings: [...unseen, ...tokenWarnings(review)].map(named) };
+    } finally {
+      await upstream.destroy();
+    }
+  } catch (thrown) {
+    return { findings: [named(Fault.from(thrown).message)], warnings: [] };
+  }
 }

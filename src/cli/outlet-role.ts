@@ -3,6 +3,7 @@
  * or elsewhere, decides who a peer is; a change of it is felt on channels and leases at once.
  */
 import { systemClock } from "../base/clock.ts";
+import { silentLog } from "../base/log.ts";
 import type { Secret } from "../base/secret.ts";
 import type { Sighting } from "../channel/exchange.ts";
 import type { InfluxdbOutletConfig } from "../config/config.ts";
@@ -16,11 +17,15 @@ import { InfluxdbService } from "../outlet/influxdb-service.ts";
 import { LeaseKeeper } from "../outlet/lease-keeper.ts";
 import { ProfileBook } from "../outlet/lease-profile.ts";
 import { ServiceDirectory } from "../outlet/service-directory.ts";
-import { Upstream } from "../outlet/upstream.ts";
-import { readCertificates } from "./certificate-file.ts";
+import type { TokenWatch } from "../outlet/token-watch.ts";
+import type { Upstream } from "../outlet/upstream.ts";
+import { allowList } from "./allow-list.ts";
 import { ChannelDoor } from "./channel-door.ts";
+import { type InfluxdbUpstream, openUpstream } from "./influxdb-upstream.ts";
 import type { NodeContext, Role } from "./node-context.ts";
 import { outletMetrics } from "./outlet-metrics.ts";
+import { tokenWarnings, tokenWatch } from "./outlet-token.ts";
+import { permissionRules } from "./permission-rules.ts";
 import { type FollowedRoster, followRoster } from "./roster-source.ts";
 
 export async function startOutletRole(context: NodeContext): Promise<Role> {
@@ -29,8 +34,10 @@ export async function startOutletRole(context: NodeContext): Promise<Role> {
     for (const { keeper } of services) keeper.reviewMembers();
   });
   const roster: Roster | undefined = authority?.authority ?? followed?.roster;
+  const allows = await allowList(config.channel.allowFrom);
   const door: ChannelDoor = new ChannelDoor({
     context,
+    ...(allows && { allows }),
     roster: () => roster,
     observe: observer(context, followed),
     onStream: (stream, head, peer) => directory.accept(stream, head, peer),
@@ -48,10 +55,20 @@ export async function startOutletRole(context: NodeContext): Promise<Role> {
     log,
   });
   roster?.onChange((member) => memberChanged(member, services, door));
-  await door.open();
+  // Once thousands of inlets are at the door there is little time left for a look at InfluxDB, and they all
+  // want the leases back that it finds.
+  const looks = Promise.all(services.map(({ keeper }) => keeper.look()));
+  await Promise.race([looks, pause(FIRST_LOOK_MS)]);
+  try {
+    await door.open();
+  } catch (thrown) {
+    for (const { keeper } of services) keeper.abandon();
+    throw thrown;
+  }
   authority?.listensAt(door.listeners);
   await followed?.start(door.listeners);
   for (const { keeper } of services) keeper.start();
+  for (const { tls } of outlets) tls.certificates.start();
 
   return {
     name: "outlet",
@@ -70,7 +87,11 @@ export async function startOutletRole(context: NodeContext): Promise<Role> {
       roster: followed?.status(),
       services: outlets.map(outletStatus),
     }),
-    metrics: () => [...door.metrics(), ...outletMetrics(services)],
+    metrics: () => [
+      ...door.metrics(),
+      ...outletMetrics(services),
+      ...outlets.flatMap(({ tls }) => tls.certificates.metrics()),
+    ],
     leasesOf: (member) =>
       services.flatMap(({ name, keeper }) =>
         keeper
@@ -82,12 +103,13 @@ export async function startOutletRole(context: NodeContext): Promise<Role> {
     async stop(graceMs) {
       const deadlineMs = performance.now() + graceMs;
       door.drain(DRAIN_BACK_OFF_MS);
-      while (door.busy && performance.now() < deadlineMs - graceMs / 2) await pause();
+      while (door.busy && performance.now() < deadlineMs - graceMs / 2) await pause(DRAIN_POLL_MS);
       await Promise.all(
         services.map(({ keeper }) => keeper.stop(Math.max(0, deadlineMs - performance.now()))),
       );
       door.close();
       followed?.stop();
+      for (const { tls } of outlets) tls.certificates.stop();
       await Promise.all(outlets.map(({ upstream }) => upstream.destroy()));
     },
   };
@@ -95,6 +117,9 @@ export async function startOutletRole(context: NodeContext): Promise<Role> {
 
 /** Leases in one answer of `/status`. */
 const MAX_LISTED = 1_000;
+const DRAIN_POLL_MS = 20;
+/** Inlets are let in after that, whether InfluxDB has answered or not, in milliseconds. */
+const FIRST_LOOK_MS = 2_000;
 /** What inlets of an outlet that shuts down wait before they dial again, in milliseconds. */
 const DRAIN_BACK_OFF_MS = 1_000;
 
@@ -102,6 +127,8 @@ interface Outlet {
   readonly config: InfluxdbOutletConfig;
   readonly service: InfluxdbService;
   readonly upstream: Upstream;
+  readonly tls: InfluxdbUpstream;
+  readonly tokenWatch: TokenWatch;
 }
 
 /** What was seen of members goes to whoever keeps their list. */
@@ -116,7 +143,9 @@ function observer(
 function memberChanged(member: Member, services: readonly InfluxdbService[], door: ChannelDoor): void {
   const { identifier, attributes, state } = member;
   if (state === "active") {
-    for (const service of services) service.memberChanged({ identifier, attributes, isMember: true });
+    const subject = { identifier, attributes, isMember: true };
+    const outcomes = services.map((service) => service.memberChanged(subject));
+    if (outcomes.includes("served again")) door.invite(identifier);
     return;
   }
   door.cut(identifier);
@@ -137,15 +166,18 @@ function holderCheck(
   };
 }
 
-function outletStatus({ service, config }: Outlet): Record<string, unknown> {
+function outletStatus({ service, config, tls, tokenWatch: { review } }: Outlet): Record<string, unknown> {
   const { leases, ...keeper } = service.keeper.snapshot();
   const { url, insecureSkipVerify, leasePlacement, allow } = config;
   return {
     name: service.name,
     influxdb: url,
     insecureSkipVerify,
+    certificates: tls.certificates.status(),
+    tlsFilesTrouble: tls.filesTrouble(),
     leasePlacement,
     allow: allow.text,
+    token: review && { ...review, warnings: tokenWarnings(review) },
     ...service.counts,
     leases: { ...keeper, count: leases.length, listed: leases.slice(0, MAX_LISTED) },
   };
@@ -165,15 +197,19 @@ async function makeOutlet(
   const token = adminToken(config, context);
   // Files and variables are of this machine: a secret that is not there is a mistake, not an outage.
   await token();
-  const upstream = await makeUpstream(config);
+  const tls = await openUpstream(config, log);
+  const { upstream } = tls;
   if (config.insecureSkipVerify) {
     log.warn("tls.not-verified", {
       url: config.url,
       hint: "insecure_skip_verify is on: whoever answers at this address is given the tokens",
     });
   }
+  const permissions = await permissionRules(config);
+  const api = new InfluxdbApi({ send: influxdbSend(upstream), token });
+  const watch = tokenWatch({ config, permissions, api, log });
   const profiles = new ProfileBook({
-    permissions: config.permissions,
+    permissions,
     routes: config.routes === "all" ? "all" : "lease",
   });
   const keeper = new LeaseKeeper({
@@ -181,7 +217,8 @@ async function makeOutlet(
     key: identity.deriveKey("lease description", crypto),
     resumeKey: identity.deriveKey("lease resume", crypto),
     crypto,
-    api: new InfluxdbApi({ send: influxdbSend(upstream), token }),
+    api,
+    tokenWatch: watch,
     organization: config.organization,
     fixedBuckets: profiles.fixedBuckets,
     mayHold,
@@ -207,18 +244,11 @@ async function makeOutlet(
     leaseLifetimeMs: config.leaseExpiresInMs,
     log,
   });
-  return { config, service, upstream };
+  return { config, service, upstream, tls, tokenWatch: watch };
 }
 
 export async function makeUpstream(config: InfluxdbOutletConfig): Promise<Upstream> {
-  return new Upstream({
-    url: config.url,
-    maxConnections: config.maxConnections,
-    timeoutMs: config.timeoutMs,
-    ...(config.tlsCa ? { tlsCa: await readCertificates(config.tlsCa, "tls_ca") } : {}),
-    tlsMinVersion: config.tlsMinVersion === "1.3" ? "TLSv1.3" : "TLSv1.2",
-    insecureSkipVerify: config.insecureSkipVerify,
-  });
+  return (await openUpstream(config, silentLog)).upstream;
 }
 
 /** Read from its store when it is first wanted, and again when InfluxDB refuses it. */
@@ -238,6 +268,6 @@ export function adminToken(
   };
 }
 
-function pause(): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, 20));
+function pause(ms: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, ms));
 }

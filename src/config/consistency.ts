@@ -30,7 +30,10 @@ export function checkConsistency(config: ReadConfig, nowhere: Place, findings: F
   checkConnect(config, findings);
   checkAdvertise(config, findings);
   checkTicket(config, findings);
-  for (const one of inlets) checkExposure(one, findings);
+  for (const one of inlets) {
+    checkExposure(one, findings);
+    checkAllowFrom(one, findings);
+  }
   for (const one of outlets) checkTls(one, findings);
   checkAddresses(config, findings);
   checkServices(outlets, findings);
@@ -44,9 +47,27 @@ function checkExposure(inlet: ReadConfig["inlets"][number], findings: Findings):
   findings.add(inlet.place("listen"), `${text}; if that is meant, set expose = true`);
 }
 
+/** On a Unix socket nobody has an address, and a list would look like a guard. */
+function checkAllowFrom(inlet: ReadConfig["inlets"][number], findings: Findings): void {
+  const { listen, allowFrom } = inlet.values;
+  if (!listen || !allowFrom || allowFrom.length === 0 || listen.kind !== "unix") return;
+  const text = `${header(inlet.entry)} key "allow_from" does nothing, for "listen" is a Unix socket`;
+  findings.add(inlet.place("allow_from"), text);
+}
+
 function checkTls(outlet: ReadConfig["outlets"][number], findings: Findings): void {
+  for (const [key, other] of [
+    ["tls_cert", "tls_key"],
+    ["tls_key", "tls_cert"],
+  ] as const) {
+    if (!outlet.has(key) || outlet.has(other)) continue;
+    findings.add(
+      outlet.place(key),
+      `${header(outlet.entry)} key ${quoted(key)} is of no use without ${quoted(other)}`,
+    );
+  }
   if (!outlet.values.url?.startsWith("http:")) return;
-  for (const key of ["tls_ca", "tls_min_version", "insecure_skip_verify"]) {
+  for (const key of ["tls_ca", "tls_cert", "tls_key", "tls_min_version", "insecure_skip_verify"]) {
     if (!outlet.has(key)) continue;
     const text = `${header(outlet.entry)} key ${quoted(key)} does nothing, for the url is not https`;
     findings.add(outlet.place(key), text);

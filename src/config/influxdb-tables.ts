@@ -50,6 +50,13 @@ export const influxdbInlet = {
       default: false,
       doc: "Must be true to listen beyond loopback. Whoever reaches the address may then use the lease.",
     },
+    allow_from: {
+      type: "network",
+      list: true,
+      default: [],
+      example: ["127.0.0.0/8", "192.0.2.0/24", "2001:db8::7"],
+      doc: "Networks and addresses of clients that may use an exposed address. Others are cut off without an answer; loopback is not allowed by itself. Empty allows every address.",
+    },
     timeout: {
       type: "duration",
       range: ["100ms", "1h"],
@@ -75,6 +82,7 @@ export const influxdbInlet = {
 const influxdbPermission = {
   path: "outlets.influxdb.permissions",
   many: true,
+  insteadOfKey: "permissions_json",
   role: "outlet",
   doc: "What a lease may do. One table for each right.",
   keys: {
@@ -129,6 +137,16 @@ export const influxdbOutlet = {
       required: true,
       example: "@{env:INFLUXDB_TOKEN}",
       doc: "Token that may create and delete authorizations, and holds every right that is leased.",
+    },
+    allow_operator_token: {
+      type: "boolean",
+      default: false,
+      doc: "True takes an operator token, which may do everything in every organization; it is said at every start. Without it, such a token is refused.",
+    },
+    permissions_json: {
+      type: "permission-json",
+      example: "@{file:/etc/culvert/permissions.json}",
+      doc: 'Permissions in the form of InfluxDB\'s API, besides the tables or in their place: a list of {action, resource: {type, orgID, name or id}}. The type is "buckets", the orgID INFLUX_ORG_ID, and each names one bucket.',
     },
     authorized: {
       type: "identifier",
@@ -196,6 +214,16 @@ export const influxdbOutlet = {
       type: "path",
       example: "/etc/culvert/influxdb-ca.pem",
       doc: "PEM file of the authorities to trust for InfluxDB's certificate, instead of the system's.",
+    },
+    tls_cert: {
+      type: "path",
+      example: "/etc/culvert/influxdb-client.pem",
+      doc: "PEM file of the certificate to show to InfluxDB, and of those between it and its authority. Needs tls_key.",
+    },
+    tls_key: {
+      type: "path",
+      example: "/etc/culvert/influxdb-client.key",
+      doc: "PEM file of the private key of tls_cert, without a passphrase, and closed to others as the file of a secret. tls_ca, tls_cert and tls_key are read again when they change.",
     },
     tls_min_version: {
       type: "enum",

@@ -74,6 +74,14 @@ export const channel = {
       suggested: true,
       doc: "Where this node is reached from outside: what tickets carry and members are told. Empty stands for the addresses in listen; an authority, or an outlet that enrolls, needs it where it listens on 0.0.0.0 or :: alone.",
     },
+    allow_from: {
+      type: "network",
+      list: true,
+      role: "outlet",
+      default: [],
+      example: ["192.0.2.0/24", "2001:db8::/32", "198.51.100.7"],
+      doc: "Networks and addresses from which a channel may be opened. Others are cut off before a byte of theirs is read. Empty allows every address.",
+    },
     connect: {
       type: "tcp-connect",
       list: true,

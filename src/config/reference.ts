@@ -59,6 +59,7 @@ A secret key takes a reference that says where the secret is kept, and which is 
 |---|---|
 | \`@{env:NAME}\` | the environment variable |
 | \`@{file:/path}\` | the file, without the line break at its end; 64 KiB at most |
+| \`@{systemd:NAME}\` | the credential that systemd gives the unit (\`LoadCredential=NAME:/path\`) |
 
 A file with a secret must be closed to others: nobody but its owner may write it, and nobody but its owner
 may read it. Two forms are accepted besides: a file of root's that its group may read (\`0640 root:culvert\`),

@@ -6,6 +6,8 @@ import type { Identifier } from "../identity/identifier.ts";
 import type { Policy } from "../policy/policy.ts";
 import type { Template } from "../policy/template.ts";
 import type { ListenAddress, TcpAddress } from "./address.ts";
+import type { Network } from "./network.ts";
+import type { PermissionSource } from "./permission-json.ts";
 import type { SecretReference } from "./secret-reference.ts";
 
 /** Which side of the culvert has use for a table or key. */
@@ -33,6 +35,8 @@ export interface ValueByType {
   "tcp-listen": TcpAddress;
   /** `tcp://host:port`: where channels are dialled to. */
   "tcp-connect": TcpAddress;
+  /** Addresses that begin alike: `192.0.2.0/24`, `2001:db8::/32`, or one address. */
+  network: Network;
   /** `http(s)://host[:port]`, as its origin: no slash at the end, no default port. */
   url: string;
   /** A node's identifier. */
@@ -45,6 +49,8 @@ export interface ValueByType {
   policy: Policy;
   /** A name with members' attributes in it. */
   template: Template;
+  /** Permissions in InfluxDB's own form, or the file that holds them. */
+  "permission-json": PermissionSource;
 }
 
 export type KeyType = keyof ValueByType;
@@ -87,9 +93,11 @@ export interface TableEntry {
   readonly optional?: true;
   /** Absent: for every role. */
   readonly role?: Role;
+  /** The key of the table above that may stand in its place. */
+  readonly insteadOfKey?: string;
   readonly doc: string;
   readonly keys: Readonly<Record<string, KeyEntry>>;
-  /** `[[path.name]]` below each table; at least one of each is needed. */
+  /** `[[path.name]]` below each table; at least one of each is needed, unless `insteadOfKey` is written. */
   readonly tables: Readonly<Record<string, TableEntry>>;
 }
 

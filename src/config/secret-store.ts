@@ -1,10 +1,14 @@
-/** Fetches the secret that a reference names. Everything it reads is given to it. */
+/**
+ * Fetches the secret that a reference names, from the stores that every machine has. Everything it reads is
+ * given to it.
+ */
 import { Fault } from "../base/fault.ts";
 import { Secret } from "../base/secret.ts";
 import { quoted } from "./finding.ts";
-import { type SecretReference, unfitSecret } from "./secret-reference.ts";
+import { isPlainAbsolutePath, referenceText, type SecretReference, unfitSecret } from "./secret-reference.ts";
 import type { Environment } from "./substitution.ts";
 
+/** More than that is no token, and would be no header. */
 export const MAX_SECRET_FILE_BYTES = 64 * 1024;
 
 /** An opened file: what it holds and what was true of that same file. */
@@ -29,21 +33,63 @@ export async function resolveSecret(
   dependencies: SecretStoreDependencies,
 ): Promise<Secret> {
   if (reference.kind === "literal") return reference.secret;
-  const { store, key } = reference;
-  const name = `secret @{${store}:${key}}`;
-  const text =
-    store === "env"
-      ? Object.hasOwn(dependencies.env, key)
-        ? dependencies.env[key]
-        : undefined
-      : await textOfFile(name, key, dependencies.readFile);
-  if (text === undefined) throw new Fault("secret.unavailable", `${name}: the variable is not set`);
-  const unfit = unfitSecret(text);
+  const name = secretName(reference);
+  return fitSecret(name, await storedText(name, reference, dependencies));
+}
+
+/** As faults begin: which one it is, by its place. */
+export function secretName(reference: { readonly store: string; readonly key: string }): string {
+  return `secret ${referenceText(reference)}`;
+}
+
+/** @throws Fault `secret.unavailable` for a text that can be no secret, without the text. */
+export function fitSecret(name: string, text: string): Secret {
+  const tooLong = text.length > MAX_SECRET_FILE_BYTES;
+  const unfit = tooLong ? `is longer than ${MAX_SECRET_FILE_BYTES} bytes` : unfitSecret(text);
   if (unfit) throw new Fault("secret.unavailable", `${name} ${unfit}`);
   return new Secret(text);
 }
 
-async function textOfFile(
+/** Without the line break at its end, which editors and commands put there. */
+export function secretText(name: string, bytes: Uint8Array, what: string): string {
+  try {
+    return new TextDecoder("utf-8", { fatal: true }).decode(bytes).replace(/\r?\n$/, "");
+  } catch {
+    // No cause: the decoder's error is about the secret's bytes.
+    throw new Fault("secret.unavailable", `${name}: ${what} is not UTF-8 text`);
+  }
+}
+
+async function storedText(
+  name: string,
+  { store, key }: { readonly store: string; readonly key: string },
+  { env, readFile }: SecretStoreDependencies,
+): Promise<string> {
+  const variable = (wanted: string) => (Object.hasOwn(env, wanted) ? env[wanted] : undefined);
+  switch (store) {
+    case "env": {
+      const text = variable(key);
+      if (text === undefined) throw new Fault("secret.unavailable", `${name}: the variable is not set`);
+      return text;
+    }
+    case "file":
+      return await textOfFile(name, key, readFile);
+    case "systemd": {
+      // systemd.exec(5): where LoadCredential= and SetCredentialEncrypted= leave what the unit is given.
+      const folder = variable("CREDENTIALS_DIRECTORY");
+      if (folder === undefined || !isPlainAbsolutePath(folder)) {
+        const hint = `it is there for a unit of systemd that has LoadCredential=${key}:/path`;
+        throw new Fault("secret.unavailable", `${name}: there is no CREDENTIALS_DIRECTORY; ${hint}`);
+      }
+      return await textOfFile(name, `${folder.replace(/\/+$/, "")}/${key}`, readFile);
+    }
+    default:
+      throw new Fault("secret.unavailable", `${name}: the store ${quoted(store)} is none of this machine's`);
+  }
+}
+
+/** @throws Fault `secret.unavailable` for a file that is not there, open to others, too long or no text. */
+export async function textOfFile(
   name: string,
   path: string,
   readFile: SecretStoreDependencies["readFile"],
@@ -68,12 +114,7 @@ async function textOfFile(
   if (file.bytes.length > MAX_SECRET_FILE_BYTES) {
     throw new Fault("secret.unavailable", `${name}: the file is longer than ${MAX_SECRET_FILE_BYTES} bytes`);
   }
-  try {
-    return new TextDecoder("utf-8", { fatal: true }).decode(file.bytes).replace(/\r?\n$/, "");
-  } catch {
-    // No cause: the decoder's error is about the secret's bytes.
-    throw new Fault("secret.unavailable", `${name}: the file is not UTF-8 text`);
-  }
+  return secretText(name, file.bytes, "the file");
 }
 
 /** Where Docker, Kubernetes and systemd mount secrets, by their own rules and as root: readable to all inside. */

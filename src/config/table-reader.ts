@@ -79,7 +79,8 @@ export function readTable<T extends TableEntry>(
 
   for (const [key, below] of Object.entries(entry.tables)) {
     const lists = occurrences.map((occurrence) => tablesBelow(key, below, occurrence, findings));
-    if (lists.every((list) => list?.length === 0)) {
+    const isReplaced = below.insteadOfKey !== undefined && places.has(below.insteadOfKey);
+    if (!isReplaced && lists.every((list) => list?.length === 0)) {
       findings.add(placeOf(key), `${header(entry)} has no ${header(below)}`);
     }
     values[key] = lists

@@ -12,6 +12,8 @@ import {
   parseTcpAddress,
 } from "./address.ts";
 import { Problem, quoted } from "./finding.ts";
+import { parseNetwork } from "./network.ts";
+import { parsePermissionSource } from "./permission-json.ts";
 import { parseDurationMs, parseSizeBytes } from "./quantity.ts";
 import type { KeyEntry, KeyType, ValueByType } from "./schema-entry.ts";
 import { isPlainAbsolutePath, parseSecretReference } from "./secret-reference.ts";
@@ -76,6 +78,7 @@ export const valueTypes: { readonly [K in TextType]: ValueType<ValueByType[K]> }
     },
     shown: true,
   },
+  network: { form: "`address` or `address/bits`, IPv4 or IPv6", parse: parseNetwork, shown: true },
   url: {
     form: "`http://host:port` or `https://host:port`, without user, path or query",
     parse: parseOrigin,
@@ -103,6 +106,11 @@ export const valueTypes: { readonly [K in TextType]: ValueType<ValueByType[K]> }
     parse: (text) => compiled(() => parseTemplate(text)),
     shown: false,
   },
+  "permission-json": {
+    form: "JSON as InfluxDB's API takes permissions, or `@{file:/path}`",
+    parse: parsePermissionSource,
+    shown: false,
+  },
 };
 
 /** Reads one value, or one item of a list. */
@@ -118,6 +126,7 @@ export function readValue(entry: KeyEntry, written: unknown, env: Environment): 
   const { text, fromEnvironment } = substituted;
   if (text === "" && entry.off) return undefined;
   if (entry.type === "secret") return parseSecretReference(written, substituted);
+  if (entry.type === "permission-json") return parsePermissionSource(text);
   if (written.includes("@{"))
     return new Problem("takes no secret reference; @{store:key} is for secrets alone");
   if (/[\u0000-\u001f\u007f]/.test(text)) return new Problem("holds a control character or a line break");

@@ -6,26 +6,28 @@
  *
  *   request ─ create ─ created ──▶ current ──▶ superseded ─(overlap)─▶ due ─ revoked
  *                    └ creationFailed     └─ expiry, reject, revoke…, retain ──▲
- *   adopt (found in a listing; its token is unknown, so it is never handed out) ─▶ due at its expiry
+ *   adopt (found in a listing) ─▶ due at its expiry
+ *      └ resume (its member has brought its token) ─▶ current
  */
 import { fullJitterMs } from "../base/back-off.ts";
 import { Fault } from "../base/fault.ts";
 import type { Secret } from "../base/secret.ts";
 import { type CreationLimit, CreationLimits } from "./creation-limits.ts";
-import { type LeaseFacts, leftMs } from "./description.ts";
+import { leftMs } from "./description.ts";
 import {
   type Creation,
+  type FoundLease,
   type Lease,
   type LeaseAnswer,
   type LeaseBookStatus,
   type LeaseStatus,
   noTotals,
+  type ReturningLease,
 } from "./lease.ts";
 import type { LeaseBookOptions } from "./lease-book-options.ts";
-import { statusOf } from "./lease-status.ts";
+import { LiveTokens } from "./live-tokens.ts";
 import { LostCreations } from "./lost-creations.ts";
-import { type Entry, MemberSlots, oldestToEnd, type Slot } from "./member-slots.ts";
-import { RevocationQueue } from "./revocation-queue.ts";
+import { MemberSlots, oldestToEnd, type Slot } from "./member-slots.ts";
 
 const ROOM_WAIT_MS = 250;
 const CREATION_RETRY = { firstMs: 1_000, maxMs: 10_000 };
@@ -36,22 +38,21 @@ export class LeaseBook {
   readonly #limits: CreationLimits;
   readonly #maxLeasesPerMember: number;
   readonly #slots: MemberSlots;
-  readonly #entries = new Map<string, Entry>();
   readonly #pending = new Map<string, Slot>();
   readonly #lost = new LostCreations();
-  readonly #revocations: RevocationQueue;
+  readonly #tokens: LiveTokens;
   readonly #totals = noTotals();
 
   constructor(options: LeaseBookOptions) {
     this.#options = options;
     this.#overlapMs = options.overlapMs ?? Math.min(30_000, options.lifetimeMs / 4);
     this.#limits = new CreationLimits({
-      maxLeases: options.maxLeases ?? 20_000,
-      creationsPerSecond: options.creationsPerSecond ?? 100,
+      maxLeases: options.maxLeases ?? 40_000,
+      creationsPerSecond: options.creationsPerSecond ?? 200,
     });
     this.#maxLeasesPerMember = options.maxLeasesPerMember ?? 2;
     this.#slots = new MemberSlots(options.lifetimeMs);
-    this.#revocations = new RevocationQueue(options.random);
+    this.#tokens = new LiveTokens(options.random);
   }
 
   /** The same lease again while it is younger than half its life; one creation at a time per member. */
@@ -86,11 +87,11 @@ export class LeaseBook {
   ): Lease | undefined {
     const { slot, creation } = this.#settle(leaseId);
     const { member, profile, startedMs, expiresAtMs } = creation;
-    const renewAtMs = startedMs + this.#options.lifetimeMs * (0.5 + this.#options.random() / 10);
+    const renewAtMs = this.#renewAtMs(startedMs, expiresAtMs);
     const lease = { leaseId, member, profile, ...token, startedMs, renewAtMs, expiresAtMs };
     slot.failures = 0;
     this.#totals.created += 1;
-    const entry = this.#track(slot, {
+    const entry = this.#tokens.track(slot, {
       leaseId,
       authorizationId: token.authorizationId,
       lease,
@@ -99,12 +100,10 @@ export class LeaseBook {
       state: "current",
     });
     if (creation.abandoned) {
-      this.#retire(entry, nowMs, "revoking");
+      this.#tokens.retire(entry, nowMs, "revoking");
       return undefined;
     }
-    for (const other of slot.entries)
-      if (other !== entry) this.#retire(other, nowMs + this.#overlapMs, "superseded");
-    slot.current = entry;
+    this.#tokens.supersede(entry, nowMs + this.#overlapMs);
     return lease;
   }
 
@@ -123,14 +122,14 @@ export class LeaseBook {
     const entry = this.#slots.entriesOf(member).find((candidate) => candidate.leaseId === leaseId);
     if (!entry || entry.state === "revoking") return false;
     this.#totals.rejected += 1;
-    this.#retire(entry, nowMs, "revoking");
+    this.#tokens.retire(entry, nowMs, "revoking");
     return true;
   }
 
   /** Everything of this member is due now, what is being made included. */
   revokeMember(member: string, nowMs: number): void {
     this.#slots.setProfile(member, undefined, nowMs);
-    for (const slot of this.#slots.of(member)) this.#end(slot, nowMs);
+    for (const slot of this.#slots.of(member)) this.#tokens.end(slot, nowMs);
   }
 
   /**
@@ -140,7 +139,7 @@ export class LeaseBook {
    */
   retain(member: string, profile: string | undefined, nowMs: number): boolean {
     if (!this.#slots.setProfile(member, profile, nowMs)) return false;
-    for (const slot of this.#slots.of(member)) if (slot.profile !== profile) this.#end(slot, nowMs);
+    for (const slot of this.#slots.of(member)) if (slot.profile !== profile) this.#tokens.end(slot, nowMs);
     return true;
   }
 
@@ -151,7 +150,7 @@ export class LeaseBook {
 
   /** Everybody's leases of this profile are due now. */
   revokeProfile(profile: string, nowMs: number): void {
-    for (const slot of this.#slots.all(profile)) this.#end(slot, nowMs);
+    for (const slot of this.#slots.all(profile)) this.#tokens.end(slot, nowMs);
   }
 
   revokeAll(nowMs: number): void {
@@ -162,30 +161,50 @@ export class LeaseBook {
    * A token of ours in a listing. It is due at its expiry; a lost one, or one of another profile, now.
    * @returns whether it was unknown until now.
    */
-  adopt(
-    found: { readonly authorizationId: string; readonly facts: LeaseFacts },
-    now: { readonly monotonicMs: number; readonly wallMs: number },
-  ): boolean {
-    const { authorizationId, facts } = found;
+  adopt(found: FoundLease, now: { readonly monotonicMs: number; readonly wallMs: number }): boolean {
+    const { authorizationId, facts, rights } = found;
     if (this.tracks(authorizationId) || this.#pending.has(facts.leaseId)) return false;
     const profile = this.#slots.profileOf(facts.member);
     const isDue = this.#lost.found(facts.leaseId) || (profile !== undefined && profile !== facts.profile);
     const expiresAtMs = now.monotonicMs + (isDue ? 0 : leftMs(facts, now.wallMs, this.#options.lifetimeMs));
     this.#totals.adopted += 1;
     const slot = this.#slots.slot(facts.member, facts.profile, now.monotonicMs);
-    this.#track(slot, {
+    const lifeMs = Math.min(facts.expiresAtMs - facts.madeAtMs, this.#options.lifetimeMs);
+    this.#tokens.track(slot, {
       leaseId: facts.leaseId,
       authorizationId,
       lease: undefined,
-      bornMs: expiresAtMs - this.#options.lifetimeMs,
+      rights,
+      bornMs: expiresAtMs - lifeMs,
       expiresAtMs,
       state: isDue ? "revoking" : "found",
     });
     return true;
   }
 
+  /**
+   * A lease that was found is current again, to its expiry.
+   * @returns undefined for one that was not found, is ending, has other rights, or is not wanted any more.
+   */
+  resume(returning: ReturningLease, nowMs: number): Lease | undefined {
+    const { member, profile, leaseId, token, rights } = returning;
+    const slot = this.#slots.slot(member, profile, nowMs);
+    if (slot.current || slot.pending) return undefined;
+    const [entry, copy] = [...slot.entries].filter((each) => each.leaseId === leaseId);
+    // Two tokens under one description: InfluxDB does not say which of them this one is.
+    if (!entry || copy || entry.state !== "found" || entry.rights !== rights) return undefined;
+    const { authorizationId, bornMs: startedMs, expiresAtMs } = entry;
+    if (nowMs >= expiresAtMs) return undefined;
+    const renewAtMs = this.#renewAtMs(startedMs, expiresAtMs);
+    entry.lease = { leaseId, member, profile, authorizationId, token, startedMs, renewAtMs, expiresAtMs };
+    entry.state = "current";
+    this.#totals.resumed += 1;
+    this.#tokens.supersede(entry, nowMs + this.#overlapMs);
+    return entry.lease;
+  }
+
   tracks(authorizationId: string): boolean {
-    return this.#entries.has(authorizationId);
+    return this.#tokens.has(authorizationId);
   }
 
   /** After adopting all of a listing that was asked for at `startedMs`. */
@@ -201,32 +220,23 @@ export class LeaseBook {
 
   /** Tokens to delete now; each is the caller's until `revoked` or `revocationFailed`. */
   takeDueRevocations(nowMs: number, max: number): readonly LeaseStatus[] {
-    return this.#revocations.take(nowMs, max).map((id) => {
-      const entry = this.#entries.get(id)!;
-      this.#retire(entry, nowMs, "revoking");
-      return statusOf(entry, this.#revocations, nowMs);
-    });
+    return this.#tokens.takeDue(nowMs, max);
   }
 
   /** The token is gone, by us or already. */
   revoked(authorizationId: string): void {
-    const entry = this.#entries.get(authorizationId);
-    if (!entry) return;
-    this.#totals.revoked += 1;
-    this.#revocations.done(authorizationId);
-    this.#entries.delete(authorizationId);
-    entry.slot.entries.delete(entry);
+    if (this.#tokens.revoked(authorizationId)) this.#totals.revoked += 1;
   }
 
   /** It comes back after a pause, for ever. */
   revocationFailed(authorizationId: string, nowMs: number): void {
     this.#totals.revocationsFailed += 1;
-    this.#revocations.failed(authorizationId, nowMs);
+    this.#tokens.failed(authorizationId, nowMs);
   }
 
   /** When the next revocation is due. */
   nextDueMs(): number | undefined {
-    return this.#revocations.nextDueMs();
+    return this.#tokens.nextDueMs();
   }
 
   /** Which of this member's live leases of this profile has this token. */
@@ -246,11 +256,11 @@ export class LeaseBook {
 
   /** Tokens not known to be gone, and creations under way. */
   get liveCount(): number {
-    return this.#entries.size + this.#pending.size;
+    return this.#tokens.size + this.#pending.size;
   }
 
   snapshot(nowMs: number): LeaseBookStatus {
-    const leases = [...this.#entries.values()].map((entry) => statusOf(entry, this.#revocations, nowMs));
+    const leases = this.#tokens.statuses(nowMs);
     return {
       leases,
       creationsPending: this.#pending.size,
@@ -265,7 +275,7 @@ export class LeaseBook {
     const alive = slot.entries.size + this.#slots.endingBeside(slot) + this.#lost.unseen(slot.member);
     const excess = alive + 1 - this.#maxLeasesPerMember;
     if (limit || excess <= 0) return limit;
-    for (const entry of oldestToEnd(slot, excess, meanwhile)) this.#retire(entry, nowMs, "revoking");
+    for (const entry of oldestToEnd(slot, excess, meanwhile)) this.#tokens.retire(entry, nowMs, "revoking");
     return { because: "member", retryAfterMs: ROOM_WAIT_MS };
   }
 
@@ -278,23 +288,8 @@ export class LeaseBook {
     return { slot, creation };
   }
 
-  #track(slot: Slot, facts: Omit<Entry, "slot">): Entry {
-    const entry: Entry = { slot, ...facts };
-    slot.entries.add(entry);
-    this.#entries.set(entry.authorizationId, entry);
-    this.#revocations.plan(entry.authorizationId, entry.expiresAtMs);
-    return entry;
-  }
-
-  #end(slot: Slot, nowMs: number): void {
-    if (slot.pending) slot.pending.abandoned = true;
-    for (const entry of slot.entries) this.#retire(entry, nowMs, "revoking");
-  }
-
-  #retire(entry: Entry, revokeAtMs: number, state: "superseded" | "revoking"): void {
-    if (entry.slot.current === entry) entry.slot.current = undefined;
-    if (entry.state === "revoking") return;
-    entry.state = state;
-    this.#revocations.plan(entry.authorizationId, revokeAtMs);
+  /** Half its life and up to a tenth more; in the past for one that was found late. */
+  #renewAtMs(startedMs: number, expiresAtMs: number): number {
+    return startedMs + (expiresAtMs - startedMs) * (0.5 + this.#options.random() / 10);
   }
 }

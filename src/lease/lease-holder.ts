@@ -4,18 +4,24 @@
  *
  *   none ─ asking ─ granted ─▶ held ─ renewAt ─ held and asking ─ granted ─▶ held …
  *              └ failed: back-off          └ failed: back-off, the old lease stays in use
+ *
+ *   held ─ another run of the outlet, or it says that it does not know the lease ─▶ kept, out of use, and
+ *   shown with the next request, so that it can be resumed ─ granted ─▶ held
  */
 
 import { fullJitterMs } from "../base/back-off.ts";
 import type { Random } from "../base/clock.ts";
 import { Secret } from "../base/secret.ts";
 import type { Action } from "./permission.ts";
+import type { LeaseClaim } from "./resume-seal.ts";
 
 /** What an outlet grants, in durations: a device's clock may be wrong. */
 export interface LeaseGrant {
   readonly leaseId: string;
   /** Absent when the token stays at the outlet. */
   readonly token?: string;
+  /** Shown with the token when the outlet no longer knows it. */
+  readonly resume?: string;
   readonly expiresInMs: number;
   readonly renewInMs: number;
   readonly routes: readonly Action[] | "all";
@@ -24,17 +30,41 @@ export interface LeaseGrant {
 export interface HeldLease {
   readonly leaseId: string;
   readonly token: Secret | undefined;
+  readonly resume: Secret | undefined;
   readonly routes: readonly Action[] | "all";
   readonly renewAtMs: number;
   readonly expiresAtMs: number;
 }
 
+/** Whom leases are asked of. What one run of an outlet has handed out, the next one does not know. */
+export interface OutletRun {
+  readonly identifier: string;
+  readonly instance: string;
+}
+
+/** What a request for a lease says besides that. */
+export interface LeaseQuestion {
+  /** The lease that InfluxDB refused. */
+  readonly rejected?: string;
+  /** What is still there of the outlet's run before. */
+  readonly held?: LeaseClaim;
+}
+
 const RETRY = { firstMs: 500, maxMs: 30_000 };
+/** Those who were told the same time do not come at the same time. */
+const TOLD_JITTER_MS = 500;
+/** All inlets of an outlet that was started again want their leases back: in this time, at random. */
+const RESUME_WITHIN_MS = 1_000;
 const MIN_RENEWAL_MS = 1_000;
 
 export class LeaseHolder {
   readonly #random: Random;
   #held: HeldLease | undefined;
+  #kept: HeldLease | undefined;
+  /** Who granted what is held or kept. */
+  #grantedBy: OutletRun | undefined;
+  #run: OutletRun | undefined;
+  #askedOf: OutletRun | undefined;
   #rejectedId: string | undefined;
   #asking = false;
   #failures = 0;
@@ -60,13 +90,17 @@ export class LeaseHolder {
     return atMs !== undefined && nowMs >= atMs;
   }
 
-  /**
-   * The driver asks now; `granted` or `failed` must follow.
-   * @returns the lease that InfluxDB refused, to be told to the outlet.
-   */
-  asking(): string | undefined {
+  /** Whether to ask at once for somebody who waits: a lease is there that the outlet may take back. */
+  mayResume(nowMs: number): boolean {
+    return this.#kept !== undefined && nowMs < this.#kept.expiresAtMs && this.#failures === 0;
+  }
+
+  /** The driver asks now; `granted` or `failed` must follow. */
+  asking(nowMs: number): LeaseQuestion {
     this.#asking = true;
-    return this.#rejectedId;
+    this.#askedOf = this.#run;
+    const held = this.#claim(nowMs);
+    return { ...(this.#rejectedId !== undefined && { rejected: this.#rejectedId }), ...(held && { held }) };
   }
 
   granted(grant: LeaseGrant, nowMs: number): void {
@@ -78,36 +112,68 @@ export class LeaseHolder {
     this.#failures = 0;
     this.#retryAtMs = Number.NEGATIVE_INFINITY;
     this.#rejectedId = undefined;
-    const { leaseId, token, routes, expiresInMs } = grant;
+    this.#kept = undefined;
+    this.#grantedBy = this.#askedOf;
+    const { leaseId, token, resume, routes, expiresInMs } = grant;
     // Never sooner than this, whatever the outlet says: an answer must not be able to make a storm.
     const floorMs = Math.min(MIN_RENEWAL_MS, expiresInMs / 2);
     this.#held = {
       leaseId,
       token: token === undefined ? undefined : new Secret(token),
+      resume: resume === undefined ? undefined : new Secret(resume),
       routes,
       renewAtMs: nowMs + Math.min(expiresInMs, Math.max(floorMs, grant.renewInMs)),
       expiresAtMs: nowMs + expiresInMs,
     };
+    this.#doubt();
   }
 
-  /** The old lease stays in use until it expires. */
+  /** The old lease stays in use until it expires. Whoever is told when to come again comes then, not before. */
   failed(nowMs: number, retryAfterMs = 0): void {
     this.#asking = false;
     this.#failures += 1;
-    this.#retryAtMs = nowMs + retryAfterMs + fullJitterMs(RETRY, this.#failures, this.#random);
+    const ownMs = fullJitterMs(RETRY, this.#failures, this.#random);
+    const toldMs = retryAfterMs > 0 ? retryAfterMs + TOLD_JITTER_MS * this.#random() : 0;
+    this.#retryAtMs = nowMs + Math.max(ownMs, toldMs);
   }
 
   /** InfluxDB answered 401 to this lease. Of one that has been replaced already, nothing changes. */
   rejected(leaseId: string): void {
-    if (this.#held?.leaseId !== leaseId) return;
+    if (this.#held?.leaseId !== leaseId && this.#kept?.leaseId !== leaseId) return;
     this.#held = undefined;
+    this.#kept = undefined;
     this.#rejectedId = leaseId;
   }
 
+  /** The outlet does not know this lease: it may have begun anew. Of one that has been replaced, nothing changes. */
+  unknown(leaseId: string): void {
+    if (this.#held?.leaseId === leaseId) this.#keep();
+  }
+
   /** A new channel is up: what kept the last request from an answer may be over, so ask without waiting. */
-  reconnected(): void {
+  reconnected(run: OutletRun, nowMs: number): void {
     this.#asking = false;
     this.#failures = 0;
-    this.#retryAtMs = Number.NEGATIVE_INFINITY;
+    this.#run = run;
+    this.#doubt();
+    this.#retryAtMs = this.#kept ? nowMs + RESUME_WITHIN_MS * this.#random() : Number.NEGATIVE_INFINITY;
+  }
+
+  /** Takes out of use what the outlet that we speak to now cannot know. */
+  #doubt(): void {
+    if (this.#grantedBy?.instance !== this.#run?.instance) this.#keep();
+  }
+
+  #keep(): void {
+    this.#kept = this.#held ?? this.#kept;
+    this.#held = undefined;
+  }
+
+  /** Nobody is shown a token but the outlet that gave it. */
+  #claim(nowMs: number): LeaseClaim | undefined {
+    const kept = this.#kept;
+    if (!kept?.token || !kept.resume || nowMs >= kept.expiresAtMs) return undefined;
+    if (this.#grantedBy?.identifier !== this.#run?.identifier) return undefined;
+    return { leaseId: kept.leaseId, token: kept.token, resume: kept.resume };
   }
 }

@@ -2,6 +2,7 @@
  * A lease in its states, and what the lease book answers about it.
  */
 import type { Secret } from "../base/secret.ts";
+import type { LeaseFacts } from "./description.ts";
 
 export interface Lease {
   readonly leaseId: string;
@@ -23,6 +24,25 @@ export interface Creation {
   readonly profile: string;
   readonly startedMs: number;
   readonly expiresAtMs: number;
+}
+
+/** A token of ours in a listing. */
+export interface FoundLease {
+  readonly authorizationId: string;
+  readonly facts: LeaseFacts;
+  /** What it may do in InfluxDB (`rightsOf`); absent where nobody may use it any more. */
+  readonly rights?: string | undefined;
+}
+
+/** A lease whose token its member has brought back. */
+export interface ReturningLease {
+  readonly member: string;
+  readonly profile: string;
+  readonly leaseId: string;
+  /** Known to be the one that was handed to this member as this lease. */
+  readonly token: Secret;
+  /** What a lease of this profile may do as things are now. */
+  readonly rights: string;
 }
 
 /** `meanwhile`: the lease before, while it is good; nobody has to wait for the next one. */
@@ -66,11 +86,20 @@ export interface LeaseTotals {
   created: number;
   creationsFailed: number;
   adopted: number;
+  resumed: number;
   rejected: number;
   revoked: number;
   revocationsFailed: number;
 }
 
 export function noTotals(): LeaseTotals {
-  return { created: 0, creationsFailed: 0, adopted: 0, rejected: 0, revoked: 0, revocationsFailed: 0 };
+  return {
+    created: 0,
+    creationsFailed: 0,
+    adopted: 0,
+    resumed: 0,
+    rejected: 0,
+    revoked: 0,
+    revocationsFailed: 0,
+  };
 }

@@ -13,7 +13,9 @@ export interface Entry {
   readonly slot: Slot;
   readonly leaseId: string;
   readonly authorizationId: string;
-  readonly lease: Lease | undefined;
+  lease: Lease | undefined;
+  /** Of one that was found: what it may do (`rightsOf`). */
+  readonly rights?: string | undefined;
   readonly bornMs: number;
   readonly expiresAtMs: number;
   state: LeaseState;
@@ -29,6 +31,8 @@ export interface Slot {
   pending: (Creation & { abandoned: boolean }) | undefined;
   failures: number;
   retryAtMs: number;
+  /** Its place in the queue of everybody's creations; in the past for none. */
+  turnAtMs: number;
 }
 
 interface Member {
@@ -63,6 +67,7 @@ export class MemberSlots {
         pending: undefined,
         failures: 0,
         retryAtMs: 0,
+        turnAtMs: Number.NEGATIVE_INFINITY,
       };
       slots.set(profile, slot);
     }
@@ -132,7 +137,7 @@ export class MemberSlots {
   dropIdle(nowMs: number): void {
     for (const [member, { slots, profileAtMs }] of this.#members) {
       for (const [profile, slot] of slots) {
-        const busy = slot.entries.size > 0 || slot.pending || nowMs < slot.retryAtMs;
+        const busy = slot.entries.size > 0 || slot.pending || nowMs < Math.max(slot.retryAtMs, slot.turnAtMs);
         if (!busy && slot.rate.isFull(nowMs)) slots.delete(profile);
       }
       if (slots.size === 0 && nowMs - profileAtMs > REMEMBERED_MS) this.#members.delete(member);

@@ -17,3 +17,8 @@ export interface ResolvedPermission extends Permission {
   readonly bucketId: string;
   readonly organizationId: string;
 }
+
+/** A set of permissions as one text: two sets are the same just where their texts are. */
+export function rightsOf(permissions: readonly Pick<ResolvedPermission, "action" | "bucketId">[]): string {
+  return [...new Set(permissions.map(({ action, bucketId }) => `${action}:${bucketId}`))].sort().join(",");
+}

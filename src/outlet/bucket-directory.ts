@@ -9,10 +9,11 @@ import type { Permission, ResolvedPermission } from "../lease/permission.ts";
 import type { FoundBucket, InfluxdbApi } from "./influxdb-api.ts";
 
 export interface BucketDirectoryOptions {
-  readonly api: Pick<InfluxdbApi, "findOrganization" | "findBucket">;
+  readonly api: Pick<InfluxdbApi, "findOrganization" | "findBucket"> &
+    Partial<Pick<InfluxdbApi, "findBucketById">>;
   /** Name or id. */
   readonly organization: string;
-  /** Names that have to be there. */
+  /** Names that have to be there. One of these may be an id, which the name of another bucket comes before. */
   readonly fixed: readonly string[];
   readonly monotonicMs: () => number;
   /** Other names that are remembered. Default 4,096. */
@@ -103,7 +104,7 @@ export class BucketDirectory {
   }
 
   async #refreshFixed(name: string, changed: (name: string) => void): Promise<void> {
-    const found = await this.#find(name);
+    const found = (await this.#find(name)) ?? (await this.#findById(name));
     if (!found) {
       // No lease can be right until it is there again.
       this.#complete = false;
@@ -161,6 +162,13 @@ export class BucketDirectory {
       name,
       id === undefined ? { name: this.#options.organization } : { id },
     );
+  }
+
+  /** An id that a member's attribute makes would lead past what keeps names in bounds: see `Template`. */
+  async #findById(id: string): Promise<FoundBucket | undefined> {
+    const found = await this.#options.api.findBucketById?.(id);
+    const isElsewhere = this.#organizationId !== undefined && found?.organizationId !== this.#organizationId;
+    return isElsewhere ? undefined : found;
   }
 
   #missing(bucket: string, retryAfterMs?: number): Fault {

@@ -9,6 +9,8 @@ import type { LeaseProfile } from "./lease-profile.ts";
 export interface HandedLease {
   readonly leaseId: string;
   readonly token: Secret;
+  /** With which the member may resume it after a restart; absent where nobody may. */
+  readonly resume?: Secret | undefined;
   readonly ageMs: number;
   readonly expiresInMs: number;
   readonly renewInMs: number;

@@ -7,6 +7,9 @@ import { z } from "zod";
 import { Fault } from "../base/fault.ts";
 import type { Secret } from "../base/secret.ts";
 import type { ResolvedPermission } from "../lease/permission.ts";
+import { rightsIn } from "./found-rights.ts";
+import { jsonOf, Refused, refusal } from "./influxdb-refusal.ts";
+import { isInClear, type ListingToken, listingTokenIn } from "./listing-token.ts";
 
 export interface ApiRequest {
   readonly method: "GET" | "POST" | "DELETE";
@@ -49,6 +52,12 @@ export interface FoundBucket {
 export interface FoundAuthorization {
   readonly id: string;
   readonly description: string;
+  /** What it may do (`rightsOf`); absent where it is inactive, or may do what no lease may. */
+  readonly rights?: string | undefined;
+  /** Where it may list tokens, and so may be an outlet's own. */
+  readonly listing?: ListingToken | undefined;
+  /** Whether InfluxDB shows the text of tokens to whoever may list them. */
+  readonly inClear?: true | undefined;
 }
 
 const MAX_ANSWER_BYTES = 1024 * 1024;
@@ -100,6 +109,15 @@ export class InfluxdbApi {
     return found && { id: found.id, organizationId: found.orgID };
   }
 
+  /** @returns undefined for what is no id, and for a bucket that the admin token may not see. */
+  async findBucketById(id: string): Promise<FoundBucket | undefined> {
+    if (!ID.test(id)) return undefined;
+    const answer = await this.#call("GET", `/api/v2/buckets?id=${id}`, [200, 404]);
+    if (answer.status === 404) return undefined;
+    const found = parsed(Buckets, answer.body).buckets.find((bucket) => bucket.id === id);
+    return found && { id: found.id, organizationId: found.orgID };
+  }
+
   /** InfluxDB accepts any bucket id here, an unknown one too: take ids from `findBucket` alone. */
   async createAuthorization(options: {
     readonly organizationId: string;
@@ -146,8 +164,38 @@ export class InfluxdbApi {
     }
     return authorizations.flatMap((entry) => {
       const { success, data } = Authorization.safeParse(entry);
-      return success ? [data] : [];
+      if (!success) return [];
+      const { id, description } = data;
+      const listing = listingTokenIn(entry, this.#token);
+      return [
+        {
+          id,
+          description,
+          rights: rightsIn(entry),
+          ...(listing && { listing }),
+          ...(isInClear(entry) && { inClear: true as const }),
+        },
+      ];
     });
+  }
+
+  /** The id of the user that the admin token belongs to; undefined where the token may not know it. */
+  async ownUserId(): Promise<string | undefined> {
+    const { status, body } = await this.#call("GET", "/api/v2/me", [], { isProbe: true });
+    return status === 200 ? User.safeParse(jsonOf(body)).data?.id : undefined;
+  }
+
+  /** Who may read the server's own configuration is an operator; undefined where InfluxDB does not say. */
+  async isOperator(): Promise<boolean | undefined> {
+    const { status, body } = await this.#call("GET", "/api/v2/config", [], { isProbe: true });
+    if (status === 401 || status === 403) return false;
+    return status === 200 && ServerConfig.safeParse(jsonOf(body)).success ? true : undefined;
+  }
+
+  /** InfluxDB's version and its clock, as it tells anyone. */
+  async ping(): Promise<{ readonly version: string | undefined; readonly date: string | undefined }> {
+    const { headers } = await this.#call("GET", "/ping", [], { isProbe: true });
+    return { version: headers["x-influxdb-version"], date: headers.date };
   }
 
   async #organizations(parameter: "org" | "orgID", value: string) {
@@ -160,9 +208,9 @@ export class InfluxdbApi {
     method: ApiRequest["method"],
     path: string,
     accepted: readonly number[],
-    extra: { body?: string; maxAnswerBytes?: number; timeoutMs?: number } = {},
+    extra: { body?: string; maxAnswerBytes?: number; timeoutMs?: number; isProbe?: true } = {},
   ): Promise<ApiAnswer> {
-    const { timeoutMs = this.#timeoutMs, ...rest } = extra;
+    const { timeoutMs = this.#timeoutMs, isProbe = false, ...rest } = extra;
     const send = (token: Secret) =>
       this.#options.send(
         {
@@ -180,6 +228,8 @@ export class InfluxdbApi {
       );
     const token = await this.#readToken();
     let answer = await send(token);
+    // To a probe all of these are answers, and 401 says nothing against the token.
+    if (isProbe && answer.status < 500 && answer.status !== 429) return answer;
     if (answer.status === 401) {
       const again = await this.#readToken(token);
       if (!again.equals(token.reveal())) answer = await send(again);
@@ -218,49 +268,11 @@ const NEVER_SENT = new Set([
   "UND_ERR_CONNECT_TIMEOUT",
 ]);
 
-/** InfluxDB's own words for an error, kept as the cause of the fault that they became. */
-class Refused extends Error {
-  readonly status: number;
-
-  constructor(status: number, body: string) {
-    const { data } = ErrorBody.safeParse(jsonOf(body));
-    super(data ? data.message.slice(0, 200) : "no reason given");
-    this.status = status;
-  }
-}
-
-function refusal(answer: ApiAnswer, what: string): Fault {
-  const { status } = answer;
-  const cause = new Refused(status, answer.body);
-  const message = `InfluxDB answered ${status} to ${what}: ${cause.message}`;
-  if (status === 401 || status === 403) {
-    const hint = status === 401 ? "is it the right one, and active?" : "a right is missing from it";
-    return new Fault("upstream.denied", `${message}; check the outlet's own "token": ${hint}`, { cause });
-  }
-  if (status === 429 || status >= 500) {
-    const seconds = Number(answer.headers["retry-after"] ?? "");
-    const retryAfterMs = Number.isFinite(seconds) && seconds > 0 ? Math.min(seconds, 60) * 1_000 : undefined;
-    return new Fault("upstream.unreachable", message, {
-      cause,
-      ...(retryAfterMs === undefined ? {} : { retryAfterMs }),
-    });
-  }
-  return new Fault("upstream.malformed", message, { cause });
-}
-
 /** The body is not quoted in the fault: it may hold a token. */
 function parsed<T>(schema: z.ZodType<T>, body: string): T {
   const { success, data } = schema.safeParse(jsonOf(body));
   if (!success) throw new Fault("upstream.malformed", "InfluxDB's answer is not what its API says");
   return data;
-}
-
-function jsonOf(body: string): unknown {
-  try {
-    return JSON.parse(body);
-  } catch {
-    return undefined;
-  }
 }
 
 /** InfluxDB's ids: 64 bits in hexadecimal. */
@@ -273,4 +285,5 @@ const Buckets = z.object({ buckets: z.array(z.object({ id: Id, name: z.string(),
 const Created = z.object({ id: Id, token: z.string().regex(/^[!-~]{1,512}$/) });
 const Authorizations = z.object({ authorizations: z.array(z.unknown()) });
 const Authorization = z.object({ id: Id, description: z.string() });
-const ErrorBody = z.object({ message: z.string() });
+const User = z.object({ id: Id });
+const ServerConfig = z.object({ config: z.object({}) });

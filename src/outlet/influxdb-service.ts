@@ -1,16 +1,13 @@
 /** One `[[outlets.influxdb]]`: what its members' streams ask for, gate first, then lease or InfluxDB. */
 import { Fault, type FaultCode } from "../base/fault.ts";
 import type { Log } from "../base/log.ts";
-import {
-  encodeHead,
-  type HttpRequestHead,
-  type LeaseReplyHead,
-  type LeaseRequestHead,
-  type ServiceRequestHead,
-} from "../channel/exchange.ts";
+import { Secret } from "../base/secret.ts";
+import { encodeHead, type HttpRequestHead, type ServiceRequestHead } from "../channel/exchange.ts";
 import type { Peer } from "../channel/handshake.ts";
+import type { HeldLeaseHead, LeaseReplyHead, LeaseRequestHead } from "../channel/lease-heads.ts";
 import type { Stream, StreamHandler } from "../channel/stream.ts";
 import type { Identifier } from "../identity/identifier.ts";
+import type { LeaseClaim } from "../lease/resume-seal.ts";
 import { RouteMemory } from "../policy/route-memory.ts";
 import type { Subject } from "../policy/subject.ts";
 import {
@@ -53,6 +50,8 @@ export interface ServiceCounts {
 
 /** A lease younger than this is not the reason of a 401: the right is missing, and a new lease has it no more. */
 const YOUNG_LEASE_SHARE = 0.05;
+/** Members that are remembered as refused. */
+const MAX_DENIED = 10_000;
 
 export class InfluxdbService {
   readonly name: string;
@@ -67,6 +66,8 @@ export class InfluxdbService {
   };
   readonly #options: InfluxdbServiceOptions;
   readonly #routes = new RouteMemory();
+  /** Who was refused a lease, the newest last. */
+  readonly #denied = new Set<Identifier>();
 
   constructor(options: InfluxdbServiceOptions) {
     this.name = options.name;
@@ -84,23 +85,37 @@ export class InfluxdbService {
     } catch (thrown) {
       const fault = Fault.from(thrown);
       this.counts.refused++;
+      if (head.kind === "lease") this.#noteDenied(peer.identifier);
       this.#options.log.warn("request.refused", { member: peer.identifier, service: this.name, fault });
       sendFault(stream, fault);
       return discard(stream);
     }
   }
 
-  /** A member's attributes are others now: what it would not be given any more ends at once. */
-  memberChanged(subject: Subject): void {
+  /**
+   * A member's attributes are others now: what it would not be given any more ends at once.
+   * @returns "served again" for one that was refused a lease before, and does not know yet that it may have one.
+   */
+  memberChanged(subject: Subject): "served" | "not served" | "served again" {
+    const { identifier } = subject;
     // What a pinned node gets depends on what it shows with its next stream.
-    if (this.#options.rules.authorized.has(subject.identifier)) return;
+    if (this.#options.rules.authorized.has(identifier)) return "served";
     try {
       this.#admit(subject);
       this.#profileOf(subject);
+      return this.#denied.delete(identifier) ? "served again" : "served";
     } catch (thrown) {
       const fault = Fault.from(thrown);
-      this.#options.log.info("member.not-served", { member: subject.identifier, service: this.name, fault });
+      this.#options.log.info("member.not-served", { member: identifier, service: this.name, fault });
+      return "not served";
     }
+  }
+
+  /** It goes on asking, less and less often, until it hears that something has changed. */
+  #noteDenied(member: Identifier): void {
+    const [oldest] = this.#denied;
+    if (oldest !== undefined && this.#denied.size >= MAX_DENIED) this.#denied.delete(oldest);
+    this.#denied.add(member);
   }
 
   /** @throws Fault `policy.denied` */
@@ -134,17 +149,21 @@ export class InfluxdbService {
     const profile = this.#profileOf(subject);
     if (head.rejected !== undefined) keeper.reject(member, head.rejected);
     keeper
-      .lease(member, profile)
+      .lease(member, profile, head.held && claimed(head.held))
       .then((lease) => stream.sendHead(encodeHead(this.#granted(lease)), { end: true }))
       .catch((thrown) => sendFault(stream, Fault.from(thrown)));
     return discard(stream);
   }
 
   #granted(lease: HandedLease): LeaseReplyHead {
+    const { token, resume } = lease;
     return {
       kind: "lease",
       leaseId: lease.leaseId,
-      ...(this.#options.placement === "inlet" ? { token: lease.token.reveal() } : {}),
+      ...(this.#options.placement === "inlet" && {
+        token: token.reveal(),
+        ...(resume && { resume: resume.reveal() }),
+      }),
       expiresInMs: Math.max(0, Math.floor(lease.expiresInMs)),
       renewInMs: Math.max(0, Math.floor(lease.renewInMs)),
       routes: lease.routes,
@@ -225,6 +244,10 @@ export class InfluxdbService {
       outcome,
     });
   }
+}
+
+function claimed({ leaseId, token, resume }: HeldLeaseHead): LeaseClaim {
+  return { leaseId, token: new Secret(token), resume: new Secret(resume) };
 }
 
 /** Nothing more is wanted from the peer on this stream; what comes all the same is let through to nowhere. */

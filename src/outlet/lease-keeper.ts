@@ -3,27 +3,30 @@
  * A token, once made, is not forgotten until InfluxDB says that it is gone.
  */
 import type { Clock, Random } from "../base/clock.ts";
-import { Fault } from "../base/fault.ts";
 import type { Log } from "../base/log.ts";
 import type { CryptoProvider } from "../crypto/provider.ts";
 import { DescriptionCodec } from "../lease/description.ts";
-import type { Lease, LeaseAnswer, LeaseBookStatus } from "../lease/lease.ts";
+import type { LeaseBookStatus } from "../lease/lease.ts";
 import { LeaseBook } from "../lease/lease-book.ts";
+import { type LeaseClaim, ResumeSeal } from "../lease/resume-seal.ts";
 import { BucketDirectory } from "./bucket-directory.ts";
-import { type HandedLease, handedLease } from "./handed-lease.ts";
+import type { HandedLease } from "./handed-lease.ts";
 import type { InfluxdbApi } from "./influxdb-api.ts";
+import { LeaseDesk, SHARED } from "./lease-desk.ts";
 import { LeaseEnder } from "./lease-ender.ts";
-import { limited, unavailable } from "./lease-fault.ts";
 import { LeaseMaker } from "./lease-maker.ts";
 import type { LeaseProfile } from "./lease-profile.ts";
 import { LeaseSurvey, type Readiness } from "./lease-survey.ts";
-import { type Schedule, sleep, within } from "./schedule.ts";
+import { type Schedule, within } from "./schedule.ts";
+import type { TokenWatch } from "./token-watch.ts";
 
 export interface LeaseKeeperOptions {
   /** The outlet's identifier and the service: two outlets on one InfluxDB must differ in it. */
   readonly realm: string;
   /** Authenticates descriptions; at least 32 bytes, the same after a restart. */
   readonly key: Uint8Array;
+  /** Authenticates what members show to resume a lease; likewise, and not the same. */
+  readonly resumeKey: Uint8Array;
   readonly crypto: Pick<CryptoProvider, "hmacSha256" | "randomBytes">;
   readonly api: InfluxdbApi;
   /** Name or id. */
@@ -45,6 +48,7 @@ export interface LeaseKeeperOptions {
   readonly answerWithinMs?: number;
   /** Default 10 min. */
   readonly reconcileMs?: number;
+  readonly tokenWatch?: TokenWatch | undefined;
 }
 
 export interface LeaseKeeperStatus extends LeaseBookStatus, Readiness {
@@ -54,10 +58,7 @@ export interface LeaseKeeperStatus extends LeaseBookStatus, Readiness {
 
 /** A timer beyond 24.8 days fires at once; waking up for nothing once an hour costs nothing. */
 const MAX_SLEEP_MS = 3_600_000;
-const NOT_READY_RETRY_MS = 2_000;
-const CHANGED_RETRY_MS = 250;
 const MAX_PROFILES_LISTED = 1_000;
-const SHARED = "shared";
 
 export class LeaseKeeper {
   readonly #options: LeaseKeeperOptions;
@@ -66,13 +67,24 @@ export class LeaseKeeper {
   readonly #survey: LeaseSurvey;
   readonly #maker: LeaseMaker;
   readonly #ender: LeaseEnder;
+  readonly #desk: LeaseDesk;
   #surveying: Promise<void> = Promise.resolve();
   #state: "new" | "running" | "stopping" | "stopped" = "new";
   #disarm: () => void = () => {};
   #whenEmpty: () => void = () => {};
 
   constructor(options: LeaseKeeperOptions) {
-    const { realm, key, crypto, random, lifetimeMs, api, organization, fixedBuckets: fixed } = options;
+    const {
+      realm,
+      key,
+      resumeKey,
+      crypto,
+      random,
+      lifetimeMs,
+      api,
+      organization,
+      fixedBuckets: fixed,
+    } = options;
     const codec = new DescriptionCodec({ realm, key, crypto });
     const newLeaseId = () => Buffer.from(crypto.randomBytes(10)).toString("hex");
     this.#options = options;
@@ -88,63 +100,49 @@ export class LeaseKeeper {
     });
     this.#maker = new LeaseMaker({ ...parts, survey: this.#survey });
     this.#ender = new LeaseEnder(parts);
+    this.#desk = new LeaseDesk({
+      ...parts,
+      survey: this.#survey,
+      maker: this.#maker,
+      seal: new ResumeSeal({ realm, key: resumeKey, crypto }),
+      isRunning: () => this.#state === "running",
+      surveyed: () => this.#surveying,
+      changed: () => this.#turn(),
+    });
   }
 
-  /** Begins with a look at InfluxDB, repeated until it works; no lease is made before. */
+  /**
+   * Begins with a look at InfluxDB, repeated until it works; no lease is made before. Nothing is said of it
+   * until `start`.
+   * @returns when the first look is over, whatever it came to.
+   */
+  look(): Promise<void> {
+    if (this.#state === "new") {
+      this.#state = "running";
+      this.#turn();
+    }
+    return this.#surveying;
+  }
+
+  /** From now on members are served. Looks, where that was not begun. */
   start(): void {
-    if (this.#state !== "new") return;
-    this.#state = "running";
-    this.#turn();
+    void this.look();
+    this.#survey.announce();
   }
 
   get readiness(): Readiness {
     return this.#survey.readiness;
   }
 
-  /**
-   * The member's lease of the profile that is its own now, made if it has none or if half its life is over.
-   * @throws Fault `lease.unavailable` or, for a member over its rate, `lease.limit`; with `retryAfterMs`.
-   * `lease.denied` where InfluxDB lacks a bucket of the profile, or the member's rights change meanwhile.
-   */
-  async lease(member: string, profile: LeaseProfile): Promise<HandedLease> {
+  /** See `LeaseDesk`. */
+  lease(member: string, profile: LeaseProfile, held?: LeaseClaim): Promise<HandedLease> {
     this.retain(member, profile);
-    const deadlineMs = this.#nowMs() + (this.#options.answerWithinMs ?? 3_000);
-    if (!this.#buckets.complete) {
-      await within(this.#options.schedule, deadlineMs - this.#nowMs(), this.#surveying, () => {});
-    }
-    await this.#findBuckets(member, profile, deadlineMs);
-    for (;;) {
-      const answer = this.#request(member, profile);
-      if (answer.kind === "current") return handedLease(answer.lease, profile, this.#nowMs());
-      const leftMs = deadlineMs - this.#nowMs();
-      let fault: Fault | undefined;
-      if (answer.kind === "limited") {
-        // To wait out a pause after a failure would only make the caller's answer late.
-        if (answer.meanwhile || answer.because === "failing" || answer.retryAfterMs > leftMs) {
-          fault = limited(answer);
-        } else await sleep(this.#options.schedule, answer.retryAfterMs);
-      } else {
-        const outcome = this.#maker.outcome(answer.creation.leaseId);
-        fault = await within(this.#options.schedule, leftMs, outcome, () =>
-          unavailable(new Fault("upstream.timeout", "InfluxDB has not answered in time")),
-        );
-      }
-      if (!fault) continue;
-      if (!answer.meanwhile || !this.#isUsable(answer.meanwhile)) throw fault;
-      return handedLease(answer.meanwhile, profile, this.#nowMs());
-    }
+    return this.#desk.lease(member, profile, held);
   }
 
-  /**
-   * The lease to use at once, if there is one of the profile that `retain` was told; its renewal, when it
-   * is time, goes on behind.
-   */
+  /** See `LeaseDesk`. */
   currentLease(member: string, profile: LeaseProfile): HandedLease | undefined {
-    if (this.#state !== "running" || !this.#buckets.complete || !this.#isOwn(member, profile))
-      return undefined;
-    const answer = this.#request(member, profile);
-    const lease = answer.kind === "current" ? answer.lease : answer.meanwhile;
-    return lease && handedLease(lease, profile, this.#nowMs());
+    return this.#desk.currentLease(member, profile);
   }
 
   /**
@@ -165,8 +163,7 @@ export class LeaseKeeper {
 
   /** Which live lease of this member, of the profile that is its own now, has this token. */
   ownsToken(member: string, profile: LeaseProfile, token: string): string | undefined {
-    if (!this.#isOwn(member, profile)) return undefined;
-    return this.#book.leaseIdOf(this.#holder(member), profile.name, token);
+    return this.#desk.ownsToken(member, profile, token);
   }
 
   /** All of this member's leases end now. A shared one ends for all, for this member may know its token. */
@@ -212,46 +209,18 @@ export class LeaseKeeper {
     return left;
   }
 
+  /** Ends all timers and leaves every lease as it is, for the next run to find: this one never served anybody. */
+  abandon(): void {
+    this.#state = "stopped";
+    this.#disarm();
+  }
+
   snapshot(): LeaseKeeperStatus {
     return {
       ...this.#book.snapshot(this.#nowMs()),
       ...this.readiness,
       profiles: [...this.#book.profiles()].slice(0, MAX_PROFILES_LISTED),
     };
-  }
-
-  /** Bucket names of one member's own are not among those that the survey finds. */
-  async #findBuckets(member: string, profile: LeaseProfile, deadlineMs: number): Promise<void> {
-    const { schedule, log } = this.#options;
-    if (!this.#buckets.complete || this.#buckets.remembered(profile.permissions)) return;
-    const looked = this.#buckets.resolve(profile.permissions).then(
-      () => undefined,
-      (thrown) => Fault.from(thrown),
-    );
-    const fault = await within(schedule, deadlineMs - this.#nowMs(), looked, () => undefined);
-    // Other trouble is met again when the lease is made, unless there is one still to hand out.
-    if (fault?.code !== "lease.denied") return;
-    log.warn("lease.denied", { member, profile: profile.name, fault });
-    throw fault;
-  }
-
-  #request(member: string, profile: LeaseProfile): LeaseAnswer {
-    if (this.#state !== "running" || !this.#buckets.complete) {
-      const reason = this.readiness.reason ?? "the outlet is not running";
-      throw new Fault("lease.unavailable", `no lease can be made: ${reason}`, {
-        retryAfterMs: NOT_READY_RETRY_MS,
-      });
-    }
-    // Since this was asked for, the member may have been given other rights, or none.
-    if (!this.#isOwn(member, profile)) {
-      throw new Fault("lease.denied", "the member's rights were changed or revoked meanwhile", {
-        retryAfterMs: CHANGED_RETRY_MS,
-      });
-    }
-    const answer = this.#book.request(this.#holder(member), profile.name, this.#nowMs());
-    if (answer.kind === "create") this.#maker.make(answer.creation, profile, () => this.#turn());
-    else if (answer.kind === "limited") this.#turn();
-    return answer;
   }
 
   /** Does what is due and sleeps until the next thing is. Safe to call at any time. */
@@ -276,16 +245,6 @@ export class LeaseKeeper {
     const nextMs = Math.min(revocationMs ?? Number.POSITIVE_INFINITY, surveyMs ?? Number.POSITIVE_INFINITY);
     const delayMs = Math.min(MAX_SLEEP_MS, Math.max(1, Math.ceil(nextMs - nowMs)));
     this.#disarm = this.#options.schedule(delayMs, () => this.#turn());
-  }
-
-  /** It may have been rejected or revoked while we waited for the next one. */
-  #isUsable({ member, profile, token, expiresAtMs }: Lease): boolean {
-    const owned = this.#book.leaseIdOf(member, profile, token.reveal());
-    return owned !== undefined && expiresAtMs > this.#nowMs();
-  }
-
-  #isOwn(member: string, profile: LeaseProfile): boolean {
-    return this.#options.strategy === "shared" || this.#book.profileOf(member) === profile.name;
   }
 
   #holder(member: string): string {

@@ -31,7 +31,7 @@ export class LeaseMaker {
   readonly #limit = new ConcurrencyLimit(MAX_CREATIONS);
   /** By lease id; each resolves, to a fault or to nothing, and never rejects. */
   readonly #creations = new Map<string, Promise<Fault | undefined>>();
-  /** By name, of the leases that this process has made. */
+  /** By name, of the leases that this process has made or taken back. */
   readonly #profiles = new Map<string, LeaseProfile>();
 
   constructor(options: LeaseMakerOptions) {
@@ -41,12 +41,17 @@ export class LeaseMaker {
   /** @param done runs when that has come to something, whatever it is. */
   make(creation: Creation, profile: LeaseProfile, done: () => void): void {
     const { leaseId } = creation;
-    this.#profiles.set(profile.name, profile);
+    this.uses(profile);
     const made = this.#make(creation, profile).finally(() => {
       this.#creations.delete(leaseId);
       done();
     });
     this.#creations.set(leaseId, made);
+  }
+
+  /** There is a lease of this profile, or there will be. */
+  uses(profile: LeaseProfile): void {
+    this.#profiles.set(profile.name, profile);
   }
 
   /** What a creation comes to: why there is no lease, or nothing. */

@@ -11,7 +11,8 @@ import type { Log } from "../base/log.ts";
 import type { DescriptionCodec } from "../lease/description.ts";
 import type { LeaseBook } from "../lease/lease-book.ts";
 import type { BucketDirectory } from "./bucket-directory.ts";
-import type { InfluxdbApi } from "./influxdb-api.ts";
+import type { FoundAuthorization, InfluxdbApi } from "./influxdb-api.ts";
+import type { TokenWatch } from "./token-watch.ts";
 
 export interface Readiness {
   readonly ready: boolean;
@@ -26,6 +27,8 @@ export interface LeaseSurveyOptions {
   readonly buckets: BucketDirectory;
   /** A name means another bucket now, or none. */
   readonly bucketChanged: (name: string) => void;
+  /** Who judges the admin token; where there is none, it is good. */
+  readonly tokenWatch?: Pick<TokenWatch, "admit" | "compare"> | undefined;
   readonly clock: Clock;
   readonly random: Random;
   readonly log: Log;
@@ -48,6 +51,7 @@ export class LeaseSurvey {
   #successes = 0;
   #surveyTrouble: string | undefined = "InfluxDB has not been asked yet";
   #creationTrouble: { readonly reason: string; readonly tokenChanges: number } | undefined;
+  #announced = false;
   /** What was last logged; null before the first time. */
   #said: string | undefined | null = null;
 
@@ -65,6 +69,12 @@ export class LeaseSurvey {
     if (this.#running) return undefined;
     if (this.#failures > 0) return this.#dueMs;
     return Math.min(this.#dueMs, this.#wantedMs, this.#options.book.scanDueMs() ?? Number.POSITIVE_INFINITY);
+  }
+
+  /** From now on it is logged whether the outlet is ready. */
+  announce(): void {
+    this.#announced = true;
+    if (this.#successes + this.#failures > 0) this.#say();
   }
 
   /** Something may have changed in InfluxDB. */
@@ -86,8 +96,10 @@ export class LeaseSurvey {
     this.#startedMs = clock.monotonicMs();
     this.#wantedMs = Number.POSITIVE_INFINITY;
     try {
-      await this.#adoptAll();
-      await this.#options.buckets.refresh((name) => this.#changed(name));
+      const found = await this.#adoptAll();
+      // Before the buckets are known no lease is made: none with a token that is refused.
+      await this.#options.tokenWatch?.admit(found);
+      await this.#refreshBuckets();
       // Nothing but another token, or this one put in force again, ends what creations were denied for.
       const sameToken = this.#creationTrouble?.tokenChanges === this.#options.api.tokenChanges;
       if (this.#failures > 0 || !sameToken) this.#creationTrouble = undefined;
@@ -108,15 +120,29 @@ export class LeaseSurvey {
     }
   }
 
-  async #adoptAll(): Promise<void> {
+  async #refreshBuckets(): Promise<void> {
+    const { buckets, tokenWatch } = this.#options;
+    const compare = () => tokenWatch?.compare((permission) => buckets.remembered([permission])?.[0]);
+    try {
+      await buckets.refresh((name) => this.#changed(name));
+    } catch (thrown) {
+      // A bucket that seems not to be there may be one that the token may not read: then that is said.
+      if (thrown instanceof Fault && thrown.code === "lease.denied") compare();
+      throw thrown;
+    }
+    compare();
+  }
+
+  async #adoptAll(): Promise<readonly FoundAuthorization[]> {
     const { api, book, codec, clock, log } = this.#options;
-    for (const { id: authorizationId, description } of await api.listAuthorizations()) {
+    const found = await api.listAuthorizations();
+    for (const { id: authorizationId, description, rights } of found) {
       if (book.tracks(authorizationId)) continue;
       const facts = codec.decode(description);
       if (facts === "forged") log.debug("lease.forged", { authorization: authorizationId });
       if (typeof facts === "string") continue;
       const now = { monotonicMs: clock.monotonicMs(), wallMs: clock.wallMs() };
-      if (!book.adopt({ authorizationId, facts }, now)) continue;
+      if (!book.adopt({ authorizationId, facts, rights }, now)) continue;
       log.info("lease.found", {
         lease: facts.leaseId,
         member: facts.member,
@@ -125,6 +151,7 @@ export class LeaseSurvey {
       });
     }
     book.scanned(this.#startedMs, clock.monotonicMs());
+    return found;
   }
 
   #changed(bucket: string): void {
@@ -135,7 +162,7 @@ export class LeaseSurvey {
   /** Once per change. */
   #say(): void {
     const { ready, reason } = this.readiness;
-    if (reason === this.#said) return;
+    if (!this.#announced || reason === this.#said) return;
     this.#said = reason;
     if (ready) this.#options.log.info("lease.ready");
     else this.#options.log.error("lease.not-ready", { reason });

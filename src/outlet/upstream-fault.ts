@@ -39,5 +39,7 @@ function remedy(error: Error): string {
   const code = (error as { code?: unknown }).code;
   const known = typeof code === "string" && Object.hasOwn(REMEDIES, code) ? REMEDIES[code] : undefined;
   if (known) return `; ${known}`;
-  return /SSL routines/.test(error.message) ? '; does InfluxDB speak TLS there, and "tls_min_version"?' : "";
+  return /SSL routines/.test(error.message)
+    ? '; does InfluxDB speak TLS there, and "tls_min_version"; does it want "tls_cert"?'
+    : "";
 }

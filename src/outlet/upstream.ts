@@ -8,18 +8,15 @@ import errors from "undici/lib/core/errors.js";
 import Pool from "undici/lib/dispatcher/pool.js";
 import { Fault } from "../base/fault.ts";
 import type { HeaderList } from "../policy/end-to-end-headers.ts";
+import { UpstreamConnector, type UpstreamTls } from "./upstream-connector.ts";
 import { upstreamFault } from "./upstream-fault.ts";
 
-export interface UpstreamOptions {
+export interface UpstreamOptions extends UpstreamTls {
   /** `http://host:port` or `https://host:port`. */
   readonly url: string;
   readonly maxConnections: number;
   /** Until the head of the answer, and between two pieces of its body, in milliseconds. */
   readonly timeoutMs: number;
-  /** PEM of the authorities to trust in place of the system's. */
-  readonly tlsCa?: string;
-  readonly tlsMinVersion: "TLSv1.2" | "TLSv1.3";
-  readonly insecureSkipVerify: boolean;
 }
 
 export interface UpstreamRequest {
@@ -49,14 +46,17 @@ export interface UpstreamCall {
   abort(): void;
 }
 
-const CONNECT_TIMEOUT_MS = 3_000;
 const KEEP_ALIVE_MS = 30_000;
 const MAX_HEAD_BYTES = 64 * 1024;
 
 export class Upstream {
+  readonly #url: URL;
+  readonly #connector: UpstreamConnector;
   readonly #pool: Dispatcher;
 
   constructor(options: UpstreamOptions) {
+    this.#url = new URL(options.url);
+    this.#connector = new UpstreamConnector(options);
     this.#pool = new Pool(options.url, {
       connections: options.maxConnections,
       pipelining: 1,
@@ -66,20 +66,21 @@ export class Upstream {
       maxHeaderSize: MAX_HEAD_BYTES,
       // No bound: a streamed query may be as long as it likes, and the pieces are passed on one by one.
       maxResponseSize: -1,
-      connect: {
-        timeout: CONNECT_TIMEOUT_MS,
-        // Said outright, so that no environment variable can turn it off.
-        rejectUnauthorized: !options.insecureSkipVerify,
-        minVersion: options.tlsMinVersion,
-        ...(options.tlsCa === undefined ? {} : { ca: options.tlsCa }),
-      },
+      connect: this.#connector.connect,
     });
   }
 
   send(request: UpstreamRequest, handler: UpstreamHandler): UpstreamCall {
-    const call = new Call(this.#pool, request, handler);
+    const call = new Call({ pool: this.#pool, request, handler, lost: () => this.#connector.lost() });
     call.start();
     return call;
+  }
+
+  /** Makes a connection and ends it again, which shows the certificate of InfluxDB. @throws Fault as a request. */
+  async probe(): Promise<void> {
+    await this.#connector.probe(this.#url).catch((thrown) => {
+      throw upstreamFault(thrown);
+    });
   }
 
   /** Ends idle connections at once and the others with their requests. */
@@ -96,13 +97,21 @@ class Call implements UpstreamCall, Dispatcher.DispatchHandler {
   readonly #pool: Dispatcher;
   readonly #request: UpstreamRequest;
   readonly #handler: UpstreamHandler;
+  readonly #lost: () => Promise<void>;
   #controller: Dispatcher.DispatchController | undefined;
   #headed = false;
   #aborted = false;
   #attempts = 0;
 
-  constructor(pool: Dispatcher, request: UpstreamRequest, handler: UpstreamHandler) {
+  constructor(options: {
+    readonly pool: Dispatcher;
+    readonly request: UpstreamRequest;
+    readonly handler: UpstreamHandler;
+    readonly lost: () => Promise<void>;
+  }) {
+    const { pool, request, handler, lost } = options;
     this.#pool = pool;
+    this.#lost = lost;
     this.#request = request;
     this.#handler = handler;
   }
@@ -161,11 +170,12 @@ class Call implements UpstreamCall, Dispatcher.DispatchHandler {
     if (this.#aborted)
       return this.#handler.onFailure(new Fault("request.aborted", "the request was called off"));
     const fault = upstreamFault(error);
+    const lost = fault.code === "upstream.unreachable" ? this.#lost() : undefined;
     // A kept connection may have been closed by the other end just as the request went out.
-    const again = fault.code === "upstream.unreachable" && this.#request.idempotent && !this.#headed;
+    const again = lost && this.#request.idempotent && !this.#headed;
     const replayable = this.#request.body === undefined || this.#request.body instanceof Uint8Array;
     if (again && replayable && this.#attempts === 1 && error instanceof errors.SocketError)
-      return this.start();
+      return void lost.then(() => this.start());
     this.#handler.onFailure(fault);
   }
 }

@@ -72,8 +72,9 @@ export class Forwarder {
       this.#deps.meter.replayed();
       return this.#attempt(job, lease, untilMs, false);
     }
-    if (lease && isLeaseRejected(reply)) {
-      const renewal = this.#deps.lease.replace(lease.leaseId);
+    const why = whyReplaced(reply);
+    if (lease && why) {
+      const renewal = this.#deps.lease.replace(lease.leaseId, why);
       if (mayRepeat) {
         passage.abandon("cancelled");
         const renewed = await this.within(renewal, untilMs);
@@ -85,7 +86,7 @@ export class Forwarder {
       });
       if (job.body.kind === "bulk") {
         passage.abandon("cancelled");
-        throw new Fault("lease.rejected", "InfluxDB refused the lease and the body cannot be sent again");
+        throw new Fault("lease.rejected", "the lease was refused and the body cannot be sent again");
       }
     }
     return respond(job, passage, reply);
@@ -161,9 +162,10 @@ function isWorthRepeating(fault: Fault, route: DecidedRoute): boolean {
   return isLost && route.idempotent;
 }
 
-function isLeaseRejected(reply: ReplyHead): boolean {
-  if (reply.kind === "http") return reply.leaseRejected === true;
-  return reply.kind === "fault" && reply.code === "lease.rejected";
+/** InfluxDB's word on the lease, or the outlet's own: it may have begun anew and forgotten it. */
+function whyReplaced(reply: ReplyHead): "refused" | "unknown" | undefined {
+  if (reply.kind === "http") return reply.leaseRejected ? "refused" : undefined;
+  return reply.kind === "fault" && reply.code === "lease.rejected" ? "unknown" : undefined;
 }
 
 /** Not InfluxDB's word on a write but some box's before it, and one that would make Telegraf lose the batch. */

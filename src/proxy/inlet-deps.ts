@@ -21,11 +21,15 @@ export type InletLease = Pick<HeldLease, "leaseId" | "token" | "routes">;
 export interface LeaseSource {
   current(): InletLease | undefined;
   /**
-   * A lease other than the one that InfluxDB refused; callers that come together share one request.
+   * A lease that is good; callers that come together share one request.
+   * @param why InfluxDB refused this one, and another is wanted; or the outlet does not know it, and may take
+   * it back.
    * @throws Fault `lease.*` or `tunnel.down` when there is none to be had soon.
    */
-  replace(rejectedId: string): Promise<InletLease>;
-  /** What a `replace` under way will come to: InfluxDB answers, so it is worth waiting for. */
+  replace(leaseId: string, why: "refused" | "unknown"): Promise<InletLease>;
+  /**
+   * What a `replace` under way, or the asking back of a lease, will come to: it is worth waiting for.
+   */
   replacement(): Promise<InletLease> | undefined;
   /** Why the outlet gave none when it was asked last, in its own word; undefined where it was not asked. */
   refusal(): Fault | undefined;

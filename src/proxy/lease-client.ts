@@ -5,14 +5,11 @@
 import type { Clock } from "../base/clock.ts";
 import { Fault } from "../base/fault.ts";
 import type { Log } from "../base/log.ts";
-import {
-  decodeReplyHead,
-  encodeHead,
-  type FaultReplyHead,
-  type LeaseReplyHead,
-} from "../channel/exchange.ts";
+import { decodeReplyHead, encodeHead, type FaultReplyHead } from "../channel/exchange.ts";
+import type { HeldLeaseHead, LeaseReplyHead } from "../channel/lease-heads.ts";
 import type { Stream, StreamHandler, StreamOpener } from "../channel/stream.ts";
-import type { HeldLease, LeaseHolder } from "../lease/lease-holder.ts";
+import type { HeldLease, LeaseHolder, LeaseQuestion, OutletRun } from "../lease/lease-holder.ts";
+import type { LeaseClaim } from "../lease/resume-seal.ts";
 import type { LeaseSource } from "./inlet-deps.ts";
 
 export interface LeaseClientOptions {
@@ -38,6 +35,8 @@ export interface LeaseClientStatus {
 const ANSWER_MS = 4_000;
 /** Nothing to do: look again after this, or when something happens. */
 const IDLE_MS = 60_000;
+/** A client is not asked back sooner. */
+const MIN_RETRY_AFTER_MS = 1_000;
 
 export class LeaseClient implements LeaseSource {
   readonly #options: LeaseClientOptions;
@@ -58,27 +57,32 @@ export class LeaseClient implements LeaseSource {
     return this.#options.holder.current(this.#nowMs());
   }
 
-  async replace(rejectedId: string): Promise<HeldLease> {
-    this.#options.holder.rejected(rejectedId);
-    const lease = this.current();
-    if (lease) return lease;
-    this.#replacing ??= this.#another().finally(() => {
-      this.#replacing = undefined;
-    });
-    return this.#replacing;
+  async replace(leaseId: string, why: "refused" | "unknown"): Promise<HeldLease> {
+    const { holder } = this.#options;
+    if (why === "refused") holder.rejected(leaseId);
+    else holder.unknown(leaseId);
+    return this.current() ?? this.#replace();
   }
 
   replacement(): Promise<HeldLease> | undefined {
+    if (this.#options.holder.mayResume(this.#nowMs())) return this.#replace();
     return this.#replacing;
   }
 
+  /** As the outlet gave it, but for the time that has passed since. */
   refusal(): Fault | undefined {
-    return this.#refusal;
+    const refusal = this.#refusal;
+    if (refusal?.retryAfterMs === undefined) return refusal;
+    const nowMs = this.#nowMs();
+    // While the outlet is being asked its answer is near.
+    const atMs = this.#options.holder.nextRequestMs() ?? nowMs;
+    const retryAfterMs = Math.max(MIN_RETRY_AFTER_MS, atMs - nowMs);
+    return new Fault(refusal.code, refusal.message, { cause: refusal, retryAfterMs });
   }
 
   /** A channel has come up: whatever stood in the way before may be gone. */
-  connected(): void {
-    this.#options.holder.reconnected();
+  connected(outlet: OutletRun): void {
+    this.#options.holder.reconnected(outlet, this.#nowMs());
     this.#turn();
   }
 
@@ -116,6 +120,13 @@ export class LeaseClient implements LeaseSource {
     this.#timer = setTimeout(() => this.#turn(), Math.min(IDLE_MS, Math.max(10, atMs - nowMs)));
   }
 
+  #replace(): Promise<HeldLease> {
+    this.#replacing ??= this.#another().finally(() => {
+      this.#replacing = undefined;
+    });
+    return this.#replacing;
+  }
+
   async #another(): Promise<HeldLease> {
     await this.#ask();
     const lease = this.current();
@@ -134,14 +145,16 @@ export class LeaseClient implements LeaseSource {
 
   async #request(): Promise<void> {
     const { holder, log, service } = this.#options;
-    const rejected = holder.asking();
+    const question = holder.asking(this.#nowMs());
     try {
-      const grant = await this.#exchange(rejected);
+      const grant = await this.#exchange(question);
       holder.granted(grant, this.#nowMs());
       this.#grants++;
       this.#lastFault = undefined;
       this.#refusal = undefined;
-      log.info("lease.granted", { service, lease: grant.leaseId, expires_in_ms: grant.expiresInMs });
+      const { leaseId, expiresInMs } = grant;
+      const resumed = leaseId === question.held?.leaseId;
+      log.info("lease.granted", { service, lease: leaseId, expires_in_ms: expiresInMs, resumed });
     } catch (thrown) {
       const fault = Fault.from(thrown);
       this.#failures++;
@@ -154,7 +167,7 @@ export class LeaseClient implements LeaseSource {
     }
   }
 
-  #exchange(rejected: string | undefined): Promise<LeaseReplyHead> {
+  #exchange({ rejected, held }: LeaseQuestion): Promise<LeaseReplyHead> {
     const { service, uplink } = this.#options;
     const refused = (head: FaultReplyHead): Fault => {
       this.#refusal = refusalOf(head);
@@ -188,7 +201,12 @@ export class LeaseClient implements LeaseSource {
         },
       };
       try {
-        const head = encodeHead({ kind: "lease", service, ...(rejected === undefined ? {} : { rejected }) });
+        const head = encodeHead({
+          kind: "lease",
+          service,
+          ...(rejected === undefined ? {} : { rejected }),
+          ...(held && { held: shown(held) }),
+        });
         stream = uplink.openStream(head, handler, { end: true });
       } catch (thrown) {
         clearTimeout(timer);
@@ -200,6 +218,10 @@ export class LeaseClient implements LeaseSource {
   #nowMs(): number {
     return this.#options.clock.monotonicMs();
   }
+}
+
+function shown({ leaseId, token, resume }: LeaseClaim): HeldLeaseHead {
+  return { leaseId, token: token.reveal(), resume: resume.reveal() };
 }
 
 function refusalOf({ code, retryAfterMs }: FaultReplyHead): Fault {

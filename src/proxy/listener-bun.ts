@@ -41,7 +41,7 @@ export async function startBunListener(options: ListenerOptions): Promise<InletL
   };
 }
 
-function serve({ at, app, log }: ListenerOptions): Bun.Server<undefined> {
+function serve({ at, app, addresses, log }: ListenerOptions): Bun.Server<undefined> {
   let server: Bun.Server<undefined>;
   // Lifting the time-out costs as much as the rest of a small request, so only what may stall asks for it.
   const connection: ClientConnection = {
@@ -52,7 +52,11 @@ function serve({ at, app, log }: ListenerOptions): Bun.Server<undefined> {
     development: false,
     // The app counts, answers 413 and reads past the rest; the runtime would hang up on a client in mid-send.
     maxRequestBodySize: Number.MAX_SAFE_INTEGER,
-    fetch: (request: Request) => app.fetch(request, connection),
+    // It has no hook for a new connection: the address is looked at when the first head is there.
+    fetch: addresses?.isOn
+      ? (request: Request) =>
+          addresses.refuses(server.requestIP(request)?.address) ? cut() : app.fetch(request, connection)
+      : (request: Request) => app.fetch(request, connection),
     // Without it Bun answers with its own page.
     error(thrown: Error): Response {
       log.error("inlet.bug", { fault: thrown, stack: thrown.stack });
@@ -74,4 +78,9 @@ function serve({ at, app, log }: ListenerOptions): Bun.Server<undefined> {
     });
   }
   return server;
+}
+
+/** An answer that is none: the runtime resets the connection. An Error here would be printed by it. */
+function cut(): Response {
+  return new Response(new ReadableStream({ start: (body) => body.error(undefined) }));
 }

@@ -48,7 +48,7 @@ export async function startNodeListener(options: ListenerOptions): Promise<Inlet
   };
 }
 
-function makeServer({ app, limits, log }: ListenerOptions): Server {
+function makeServer({ app, limits, addresses, log }: ListenerOptions): Server {
   const serveApp = getRequestListener(
     (request, { outgoing }) => {
       // Made here, while the client is there: made after it has left, it would never tell.
@@ -77,6 +77,11 @@ function makeServer({ app, limits, log }: ListenerOptions): Server {
     connectionsCheckingInterval: CHECK_INTERVAL_MS,
     insecureHTTPParser: false,
   });
+  if (addresses?.isOn) {
+    server.on("connection", (socket: Socket) => {
+      if (addresses.refuses(socket.remoteAddress)) socket.destroy();
+    });
+  }
   server.on("request", (incoming, outgoing) => {
     if (incoming.rawHeaders.length > limits.maxHeaders * 2) incoming.socket.end(TOO_LARGE);
     else if (isAmbiguous(incoming)) incoming.socket.end(BAD_REQUEST);

@@ -2,6 +2,7 @@
 import type { Fault } from "../base/fault.ts";
 import { listenFault } from "../base/listen-fault.ts";
 import type { Log } from "../base/log.ts";
+import type { AddressGuard } from "./address-guard.ts";
 import type { InletApp } from "./inlet-app.ts";
 import type { InletLimits } from "./inlet-limits.ts";
 
@@ -14,6 +15,8 @@ export interface ListenerOptions {
   readonly at: ListenAt;
   readonly app: InletApp;
   readonly limits: InletLimits;
+  /** Who may connect; absent: everyone. */
+  readonly addresses?: AddressGuard;
   readonly log: Log;
 }
 

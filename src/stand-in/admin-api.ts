@@ -178,6 +178,11 @@ function users(app: Hono<Env>, database: Database): void {
     if (user === undefined) throw new Refusal("not found", "user not found");
     return context.json({ links: links(user), ...user, status: "active" });
   });
+  /** The server's own configuration is for operators: here it only tells who is one. */
+  app.get("/api/v2/config", (context) => {
+    require401(context.get("authorization"), { action: "write", resource: { type: "orgs" } });
+    return context.json({ config: {} });
+  });
   app.post("/api/v2/users", async (context) => {
     const { name } = await jsonBody(context.req.raw);
     require401(context.get("authorization"), { action: "write", resource: { type: "users" } });

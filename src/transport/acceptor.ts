@@ -14,6 +14,8 @@ export interface AcceptorOptions {
   readonly wires: WireProvider;
   readonly ticker: Ticker;
   readonly session: Pick<SessionOptions, "party" | "limits" | "suite" | "keepaliveMs" | "authorize">;
+  /** Which addresses may connect at all; absent: every one. */
+  readonly allows?: (address: string) => boolean;
   readonly onStream: SessionEvents["onStream"];
   /** A channel is up. */
   readonly onUp?: (link: Link, peer: Peer) => void;
@@ -39,6 +41,7 @@ export class Acceptor {
   readonly #listeners: WireListener[] = [];
   #halfOpen = 0;
   #refusals = 0;
+  #notAllowed = 0;
   #refusalLoggedAtMs = Number.NEGATIVE_INFINITY;
   #accepted = 0;
   #drainBackoffMs: number | undefined;
@@ -82,12 +85,15 @@ export class Acceptor {
     readonly halfOpen: number;
     readonly accepted: number;
     readonly refused: number;
+    /** Of those, for their address. */
+    readonly notAllowed: number;
   } {
     return {
       live: this.#links.size - this.#halfOpen,
       halfOpen: this.#halfOpen,
       accepted: this.#accepted,
       refused: this.#refusals,
+      notAllowed: this.#notAllowed,
     };
   }
 
@@ -109,10 +115,12 @@ export class Acceptor {
   }
 
   #take(wire: Wire): WireHandler {
+    if (!this.#allows(wire)) {
+      this.#notAllowed++;
+      return this.#turnAway(wire, "its address is not in allow_from");
+    }
     if (this.#halfOpen >= MAX_HALF_OPEN || this.#links.size >= MAX_LINKS) {
-      this.#refused({ remote: wire.remote, reason: "too many connections" });
-      wire.destroy();
-      return { onData() {}, onWritable() {}, onClose() {} };
+      return this.#turnAway(wire, "too many connections");
     }
     let pending = true;
     const settled = (): void => {
@@ -142,6 +150,18 @@ export class Acceptor {
     this.#links.add(link);
     this.#options.ticker.add(link);
     return link;
+  }
+
+  #allows({ remoteAddress }: Wire): boolean {
+    const { allows } = this.#options;
+    return !allows || (remoteAddress !== undefined && allows(remoteAddress));
+  }
+
+  /** Before a byte was read. */
+  #turnAway(wire: Wire, reason: string): WireHandler {
+    this.#refused({ remote: wire.remote, reason });
+    wire.destroy();
+    return { onData() {}, onWritable() {}, onClose() {} };
   }
 
   #established(link: Link, peer: Peer): void {

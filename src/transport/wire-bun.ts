@@ -10,12 +10,14 @@ type BunSocket = Bun.Socket<State>;
 
 class BunWire implements Wire {
   readonly remote: string;
+  readonly remoteAddress: string | undefined;
   readonly #socket: BunSocket;
 
   constructor(socket: BunSocket) {
     this.#socket = socket;
     // A peer that is gone again before we look has no address any more.
     const { remoteAddress } = socket;
+    this.remoteAddress = remoteAddress || undefined;
     this.remote = remoteAddress ? `${remoteAddress}:${socket.remotePort}` : "unknown";
   }
 

@@ -5,6 +5,7 @@ import type { Wire, WireHandler, WireListener, WireProvider } from "./wire.ts";
 
 class NodeWire implements Wire {
   readonly remote: string;
+  readonly remoteAddress: string | undefined;
   readonly #socket: Socket;
   #full = false;
 
@@ -12,6 +13,7 @@ class NodeWire implements Wire {
     this.#socket = socket;
     // A peer that is gone again before we look has no address any more.
     const { remoteAddress } = socket;
+    this.remoteAddress = remoteAddress || undefined;
     this.remote = remoteAddress ? `${remoteAddress}:${socket.remotePort}` : "unknown";
     socket.setNoDelay(true);
     const handler = take(this);

@@ -7,6 +7,8 @@
 export interface Wire {
   /** Who is at the other end, `host:port`, for logs. */
   readonly remote: string;
+  /** The address alone, as the system has it; undefined for a peer that is gone again already. */
+  readonly remoteAddress: string | undefined;
   /**
    * @param bytes not kept: what is not taken must be offered again after `onWritable`.
    * @returns how many bytes were taken, 0..bytes.length.

@@ -62,6 +62,7 @@ function contract(
     keeper = new LeaseKeeper({
       realm: "outlet/influxdb",
       key: new Uint8Array(32).fill(3),
+      resumeKey: new Uint8Array(32).fill(4),
       crypto: nodeProvider,
       api: new InfluxdbApi({
         send: influxdbSend(upstream),

@@ -6,7 +6,7 @@ import { LocalParty } from "../../src/channel/local-party.ts";
 import type { SessionEvents, SessionOptions } from "../../src/channel/session-options.ts";
 import { nodeProvider } from "../../src/crypto/node-provider.ts";
 import { generateIdentity, type Identity } from "../../src/identity/identity.ts";
-import { Acceptor } from "../../src/transport/acceptor.ts";
+import { Acceptor, type AcceptorOptions } from "../../src/transport/acceptor.ts";
 import { Dialer, type DialerOptions } from "../../src/transport/dialer.ts";
 import { Ticker } from "../../src/transport/ticker.ts";
 import type { WireProvider } from "../../src/transport/wire.ts";
@@ -61,7 +61,10 @@ function sessionOf(options: NodeOptions, identity: Identity) {
 }
 
 export function anAcceptor(
-  options: NodeOptions & { ports?: number[]; onStream?: SessionEvents["onStream"] },
+  options: NodeOptions & {
+    ports?: number[];
+    onStream?: SessionEvents["onStream"];
+  } & Partial<Pick<AcceptorOptions, "allows">>,
 ) {
   const identity = options.identity ?? generateIdentity(nodeProvider);
   const log = new MemoryLog();
@@ -70,6 +73,7 @@ export function anAcceptor(
     wires: options.wires,
     ticker: options.ticker ?? new Ticker(),
     session: sessionOf(options, identity),
+    ...(options.allows && { allows: options.allows }),
     onStream: options.onStream ?? answering,
     log,
   });

@@ -158,6 +158,8 @@ export type NodeStatus = any;
 export interface PairOptions {
   readonly influxUrl: string;
   readonly adminToken: string;
+  /** Default true. */
+  readonly allowOperatorToken?: boolean;
   readonly organization?: string;
   /** More keys of `[channel]`, at both ends. */
   readonly channel?: string;
@@ -201,6 +203,8 @@ export async function makePair(options: PairOptions): Promise<Pair> {
       `  url = "${options.influxUrl}"`,
       `  organization = "${options.organization ?? "edge"}"`,
       '  token = "@{env:INFLUXDB_TOKEN}"',
+      // Most tests have no other token than that of a fresh InfluxDB.
+      `  allow_operator_token = ${options.allowOperatorToken ?? true}`,
       `  authorized = [${inlets.map(({ identifier }) => `"${identifier}"`).join(", ")}]`,
       options.outlet ?? "",
       ...permissions,

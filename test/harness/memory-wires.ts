@@ -8,6 +8,8 @@ export class MemoryWires implements WireProvider {
   readonly connections: MemoryConnection[] = [];
   /** Dials to these ports get no answer at all. */
   readonly blackHoles = new Set<number>();
+  /** Where connections seem to come from. */
+  remoteAddress: string | undefined = "127.0.0.1";
   readonly #listeners = new Map<number, (wire: Wire) => WireHandler>();
 
   dial(
@@ -21,7 +23,7 @@ export class MemoryWires implements WireProvider {
       if (cancelled || this.blackHoles.has(address.port)) return;
       const accept = this.#listeners.get(address.port);
       if (!accept) return onFailure(new Error("connection refused"));
-      this.connections.push(new MemoryConnection(take, accept));
+      this.connections.push(new MemoryConnection(take, accept, this.remoteAddress));
     });
     return () => {
       cancelled = true;
@@ -46,7 +48,14 @@ export class MemoryConnection {
   blackHole = false;
   readonly #handlers: WireHandler[] = [];
 
-  constructor(takeNear: (wire: Wire) => WireHandler, takeFar: (wire: Wire) => WireHandler) {
+  readonly #remoteAddress: string | undefined;
+
+  constructor(
+    takeNear: (wire: Wire) => WireHandler,
+    takeFar: (wire: Wire) => WireHandler,
+    remoteAddress: string | undefined,
+  ) {
+    this.#remoteAddress = remoteAddress;
     // Both handlers exist before any byte moves, for bytes move a turn later.
     this.#handlers.push(takeNear(this.#wire(0)));
     this.#handlers.push(takeFar(this.#wire(1)));
@@ -64,6 +73,7 @@ export class MemoryConnection {
   #wire(side: 0 | 1): Wire {
     return {
       remote: `memory:${side}`,
+      remoteAddress: this.#remoteAddress,
       write: (bytes) => {
         if (!this.open) return 0;
         const copy = bytes.slice();

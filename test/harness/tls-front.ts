@@ -3,14 +3,21 @@ import { execFileSync } from "node:child_process";
 import { readFileSync, writeFileSync } from "node:fs";
 import { connect, type Socket } from "node:net";
 import { join } from "node:path";
-import { createServer, type SecureVersion } from "node:tls";
+import { createServer, type SecureVersion, type Server } from "node:tls";
 import { tempDir } from "./temporary.ts";
 
 export interface Certificate {
   /** PEM files and texts. */
   readonly certFile: string;
+  readonly keyFile: string;
   readonly cert: string;
   readonly key: string;
+}
+
+export interface CertificateLife {
+  readonly expired?: boolean;
+  /** From now; without it, decades. */
+  readonly endsInMs?: number;
 }
 
 /** An authority of one's own, and what it has signed. */
@@ -26,21 +33,22 @@ export class CertificateAuthority {
     this.certFile = join(folder, `${name}.pem`);
   }
 
-  static async make(name = "authority"): Promise<CertificateAuthority> {
+  static async make(name = "authority", { days = 3650 } = {}): Promise<CertificateAuthority> {
     const authority = new CertificateAuthority(await tempDir("certificates"), name);
-    authority.#selfSigned(name, ["basicConstraints=critical,CA:TRUE", "keyUsage=critical,keyCertSign"]);
+    const extensions = ["basicConstraints=critical,CA:TRUE", "keyUsage=critical,keyCertSign"];
+    authority.#selfSigned(name, extensions, days);
     return authority;
   }
 
   /** @param names subjectAltName: `IP:127.0.0.1`, `DNS:influxdb.test`. */
-  issue(name: string, names: string, { expired = false } = {}): Certificate {
+  issue(name: string, names: string, { expired = false, endsInMs }: CertificateLife = {}): Certificate {
     const [request, key] = [this.#path(name, "csr"), this.#path(name, "key")];
     const subject = ["-subj", `/CN=${name}`, "-addext", `subjectAltName=${names}`];
     openssl(["req", "-new", ...NEW_KEY, "-keyout", key, "-out", request, ...subject]);
     this.#database();
     const life = expired
       ? ["-startdate", "20200101000000Z", "-enddate", "20200201000000Z"]
-      : ["-startdate", "20200101000000Z", "-enddate", "20490101000000Z"];
+      : ["-startdate", "20200101000000Z", "-enddate", endDate(endsInMs)];
     const signer = ["-cert", this.certFile, "-keyfile", this.#path(this.#name, "key")];
     const config = ["-config", this.#path("ca", "cnf"), "-batch", "-notext", "-md", "sha256"];
     openssl(["ca", ...config, ...signer, ...life, "-in", request, "-out", this.#path(name, "pem")]);
@@ -53,9 +61,9 @@ export class CertificateAuthority {
     return this.#certificate(name);
   }
 
-  #selfSigned(name: string, extensions: readonly string[]): void {
+  #selfSigned(name: string, extensions: readonly string[], days = 3650): void {
     openssl([
-      ...["req", "-x509", ...NEW_KEY, "-days", "3650", "-subj", `/CN=${name}`],
+      ...["req", "-x509", ...NEW_KEY, "-days", String(days), "-subj", `/CN=${name}`],
       ...["-keyout", this.#path(name, "key"), "-out", this.#path(name, "pem")],
       ...extensions.flatMap((extension) => ["-addext", extension]),
     ]);
@@ -76,6 +84,7 @@ export class CertificateAuthority {
     const certFile = this.#path(name, "pem");
     return {
       certFile,
+      keyFile: this.#path(name, "key"),
       cert: readFileSync(certFile, "utf8"),
       key: readFileSync(this.#path(name, "key"), "utf8"),
     };
@@ -91,6 +100,8 @@ export interface TlsFront {
   readonly url: string;
   /** How many connections have finished a handshake. */
   readonly secured: () => number;
+  /** Goes on with another certificate, or with clients of another authority; connections that are open end. */
+  change(to: Pick<TlsFrontOptions, "certificate" | "clientsOf">): Promise<void>;
   close(): void;
 }
 
@@ -100,39 +111,69 @@ export interface TlsFrontOptions {
   readonly target: string;
   readonly minVersion?: SecureVersion;
   readonly maxVersion?: SecureVersion;
+  /** Clients must show a certificate of this authority. */
+  readonly clientsOf?: CertificateAuthority;
 }
 
 export async function startTlsFront(options: TlsFrontOptions): Promise<TlsFront> {
-  const { certificate, target, minVersion = "TLSv1.2", maxVersion = "TLSv1.3" } = options;
+  const { target } = options;
   const sockets = new Set<Socket>();
   let secured = 0;
-  const server = createServer(
-    { key: certificate.key, cert: certificate.cert, minVersion, maxVersion },
-    (socket) => {
-      secured++;
-      const { hostname, port } = new URL(target);
-      const behind = connect({ host: hostname, port: Number(port) });
-      for (const one of [socket, behind]) {
-        sockets.add(one);
-        one.on("error", () => {
-          socket.destroy();
-          behind.destroy();
-        });
-      }
-      socket.pipe(behind).pipe(socket);
-    },
-  );
-  server.on("tlsClientError", () => {});
-  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  const serve = (socket: Socket): void => {
+    secured++;
+    const { hostname, port } = new URL(target);
+    const behind = connect({ host: hostname, port: Number(port) });
+    for (const one of [socket, behind]) {
+      sockets.add(one);
+      one.on("error", () => {
+        socket.destroy();
+        behind.destroy();
+      });
+    }
+    socket.pipe(behind).pipe(socket);
+  };
+  const close = (server: Server): Promise<void> => {
+    const closed = new Promise<void>((resolve) => server.close(() => resolve()));
+    for (const socket of sockets) socket.destroy();
+    sockets.clear();
+    return closed;
+  };
+  let server = await listen(options, 0, serve);
   const { port } = server.address() as { port: number };
   return {
     url: `https://127.0.0.1:${port}`,
     secured: () => secured,
+    async change(to) {
+      await close(server);
+      server = await listen({ ...options, ...to }, port, serve);
+    },
     close() {
-      server.close();
-      for (const socket of sockets) socket.destroy();
+      void close(server);
     },
   };
+}
+
+async function listen(
+  options: TlsFrontOptions,
+  port: number,
+  serve: (socket: Socket) => void,
+): Promise<Server> {
+  const { certificate, minVersion = "TLSv1.2", maxVersion = "TLSv1.3", clientsOf } = options;
+  const clients = clientsOf && { ca: readFileSync(clientsOf.certFile), requestCert: true };
+  const server = createServer(
+    { key: certificate.key, cert: certificate.cert, minVersion, maxVersion, ...clients },
+    serve,
+  );
+  server.on("tlsClientError", () => {});
+  await new Promise<void>((resolve) => server.listen(port, "127.0.0.1", resolve));
+  return server;
+}
+
+/** As `openssl ca` takes it. */
+function endDate(endsInMs: number | undefined): string {
+  if (endsInMs === undefined) return "20490101000000Z";
+  const at = new Date(Date.now() + endsInMs).toISOString();
+  return `${at.replace(/\.\d+/, "").replaceAll(/[-:T]/g, "")}`;
 }
 
 const NEW_KEY = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"];

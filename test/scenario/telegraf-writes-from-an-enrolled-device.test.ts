@@ -4,6 +4,7 @@ import { fileURLToPath } from "node:url";
 import { expect, it } from "vitest";
 import { binary, culvert } from "../harness/culvert.ts";
 import { eventually } from "../harness/eventually.ts";
+import { makeOutletToken } from "../harness/outlet-token.ts";
 import { countAllPoints } from "../harness/point-count.ts";
 import { startRealInfluxDb } from "../harness/real-influxdb.ts";
 import { describeReal } from "../harness/real-servers.ts";
@@ -35,7 +36,7 @@ describeReal(["influxd", "telegraf"], "telegraf-examples/enrolled", () => {
         CULVERT_ADVERTISE: `tcp://127.0.0.1:${channelPort}`,
         INFLUXDB_URL: influx.url,
         INFLUXDB_ORGANIZATION: "edge",
-        INFLUXDB_TOKEN: influx.operatorToken.reveal(),
+        INFLUXDB_TOKEN: (await makeOutletToken(influx)).token,
       },
     });
     await isReady(outletStatus);

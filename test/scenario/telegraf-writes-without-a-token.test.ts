@@ -4,6 +4,7 @@ import { fileURLToPath } from "node:url";
 import { expect, it } from "vitest";
 import { binary, identifierOf } from "../harness/culvert.ts";
 import { eventually } from "../harness/eventually.ts";
+import { makeOutletToken } from "../harness/outlet-token.ts";
 import { countAllPoints } from "../harness/point-count.ts";
 import { startRealInfluxDb } from "../harness/real-influxdb.ts";
 import { describeReal } from "../harness/real-servers.ts";
@@ -40,7 +41,7 @@ describeReal(["influxd", "telegraf"], "telegraf-examples/direct", () => {
         CULVERT_INLET_IDENTIFIER: await identifierOf(inletState),
         INFLUXDB_URL: influx.url,
         INFLUXDB_ORGANIZATION: "edge",
-        INFLUXDB_TOKEN: influx.operatorToken.reveal(),
+        INFLUXDB_TOKEN: (await makeOutletToken(influx)).token,
       },
     });
     const inlet = new Spawned({

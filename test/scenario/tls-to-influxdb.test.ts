@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { makePair, type Pair, writeLines } from "../harness/culvert.ts";
+import { culvert, makePair, type Pair, writeLines } from "../harness/culvert.ts";
 import { eventually } from "../harness/eventually.ts";
 import { checkLeaks } from "../harness/spawned.ts";
 import { type StandInInfluxDb, startStandInInfluxDb } from "../harness/stand-in-influxdb.ts";
@@ -104,6 +104,8 @@ describe("TLS to InfluxDB works", () => {
     };
     await expectWorking(given, async ({ outlet }) => {
       expect((await outlet.status()).roles.outlet.services[0].insecureSkipVerify).toBe(true);
+      const told = await culvert(["status", "--config", outlet.configFile], { binary: "culvert-outlet" });
+      expect(told.stdout).toMatch(/WARNING: TLS is not verified \(insecure_skip_verify\)/);
       expect((await outlet.untilEvent("tls.not-verified")).level).toBe("warn");
       await outlet.stop();
       await outlet.start();

@@ -100,7 +100,9 @@ async function allThatIsSaid(name: string, node: CulvertNode): Promise<[string, 
   ];
   for (const path of ["/status", "/metrics", "/ready", "/health"])
     said.push([`${name} ${path}`, await page(path)]);
-  for (const file of await readdir(node.stateDir)) {
+  for (const entry of await readdir(node.stateDir, { withFileTypes: true })) {
+    if (!entry.isFile()) continue;
+    const file = entry.name;
     said.push([`${name} ${file}`, await readFile(join(node.stateDir, file), "latin1")]);
   }
   return said;

@@ -3,7 +3,7 @@ import { inertText } from "../../base/log.ts";
 import { sampleConfig } from "../../config/sample.ts";
 import { type Command, type Invocation, textOption } from "../command.ts";
 import { configOptions, loadConfig } from "../config-files.ts";
-import { wantedRoles } from "../node.ts";
+import { type RoleCheck, wantedRoles } from "../node.ts";
 
 export const configSample: Command = {
   name: "config sample",
@@ -24,10 +24,11 @@ export const configCheck: Command = {
   summary: "check a config: its keys, secrets and addresses, and InfluxDB's organization and buckets",
   options: configOptions,
   async run(invocation) {
-    const findings = await findingsOf(invocation);
+    const { findings, warnings } = await findingsOf(invocation);
     if (invocation.json) {
-      invocation.terminal.out(JSON.stringify({ ok: findings.length === 0, findings }, null, 2));
+      invocation.terminal.out(JSON.stringify({ ok: findings.length === 0, findings, warnings }, null, 2));
     } else {
+      for (const warning of warnings) invocation.terminal.err(inertText(`warning: ${warning}`));
       for (const finding of findings) invocation.terminal.err(inertText(finding));
       if (findings.length === 0) invocation.terminal.out("the config is good");
     }
@@ -35,13 +36,13 @@ export const configCheck: Command = {
   },
 };
 
-async function findingsOf(invocation: Invocation): Promise<readonly string[]> {
+async function findingsOf(invocation: Invocation): Promise<RoleCheck> {
   try {
     const config = await loadConfig(invocation);
     wantedRoles(config, invocation.roles);
-    return (await invocation.roles.check?.(config, invocation.env)) ?? [];
+    return (await invocation.roles.check?.(config, invocation.env)) ?? { findings: [], warnings: [] };
   } catch (thrown) {
     if (!(thrown instanceof Fault) || thrown.code !== "config.invalid") throw thrown;
-    return thrown.message.split("\n");
+    return { findings: thrown.message.split("\n"), warnings: [] };
   }
 }

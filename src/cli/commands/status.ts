@@ -67,14 +67,31 @@ function outletRows({ channels, services, roster }: Told): Row[] {
   return [
     ["outlet", `${number(record(channels).live) ?? 0} channels`],
     ...(roster === undefined ? [] : [["", rosterText(record(roster))] as const]),
-    ...records(services).flatMap(({ name, influxdb, leases, token }): Row[] => {
+    ...records(services).flatMap((service): Row[] => {
+      const { name, influxdb, leases, token } = service;
       const { ready, reason, count } = record(leases);
       const state = ready === true ? "ready" : `NOT READY${text(reason) ? `: ${reason}` : ""}`;
       return [
         ["", `${name} for ${influxdb}: ${state}, ${number(count) ?? 0} leases`],
-        ...texts(record(token).warnings).map((warning): Row => ["", `${name}: WARNING: ${warning}`]),
+        ...[...texts(record(token).warnings), ...tlsWarnings(service)].map(
+          (warning): Row => ["", `${name}: WARNING: ${warning}`],
+        ),
       ];
     }),
+  ];
+}
+
+function tlsWarnings({ insecureSkipVerify, certificates, tlsFilesTrouble }: Told): string[] {
+  const trouble = text(tlsFilesTrouble);
+  const unverified = "TLS is not verified (insecure_skip_verify): whoever is between can read the tokens";
+  return [
+    ...(insecureSkipVerify === true ? [unverified] : []),
+    ...(trouble ? [`the files of TLS as they are now are not taken: ${trouble}`] : []),
+    ...records(certificates)
+      .filter(({ state }) => state !== "good")
+      .map(({ which, subject, state, expiresAt }) => {
+        return `the ${which} certificate "${subject}" ${state === "over" ? "is over since" : "ends at"} ${expiresAt}`;
+      }),
   ];
 }
 

@@ -76,6 +76,7 @@ export class Stage {
          url = "${this.influxdb.url}"
          organization = "${ORGANIZATION}"
          token = "@{env:${TOKEN_VARIABLE}}"
+         allow_operator_token = true
          lease_expires_in = "${this.#leaseExpiresIn}"
        ${permission("write")}${permission("read")}`,
       { [TOKEN_VARIABLE]: this.influxdb.adminToken.reveal() },

@@ -16,6 +16,7 @@ describe("a config that fits", () => {
       allowHosts: [],
       allowOrigins: [],
       expose: false,
+      allowFrom: [],
       timeoutMs: 4500,
       maxBodyBytes: 25 * 1024 * 1024,
       replayLimitBytes: 1024 * 1024,

@@ -125,4 +125,22 @@ describe("what keys need of each other", () => {
       .replace("organization", "insecure_skip_verify = true\norganization");
     expect(findingsOf(() => parse(text))[0]).toContain('"insecure_skip_verify"');
   });
+
+  it.each([
+    ["tls_cert", "tls_key"],
+    ["tls_key", "tls_cert"],
+  ])("refuses %s without %s, and takes both", (key, other) => {
+    const given = (...keys: string[]): string =>
+      outletText.replace(
+        "organization",
+        `${keys.map((name) => `${name} = "/x.pem"\n`).join("")}organization`,
+      );
+    expect(findingsOf(() => parse(given(key)))[0]).toContain(`"${key}" is of no use without "${other}"`);
+    expect(parse(given(key, other)).outlets.influxdb[0]).toMatchObject({
+      tlsCert: "/x.pem",
+      tlsKey: "/x.pem",
+    });
+    const plain = given(key, other).replace("https:", "http:");
+    expect(findingsOf(() => parse(plain))).toHaveLength(2);
+  });
 });

@@ -5,14 +5,19 @@ import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { Problem } from "../../../src/config/finding.ts";
 import { readSecretFile } from "../../../src/config/secret-file.ts";
-import { parseSecretReference } from "../../../src/config/secret-reference.ts";
+import { parseSecretReference, type SecretStoreKinds } from "../../../src/config/secret-reference.ts";
 import { MAX_SECRET_FILE_BYTES, resolveSecret, type SecretFile } from "../../../src/config/secret-store.ts";
 import { substitute } from "../../../src/config/substitution.ts";
 
-function reference(written: string, env: Record<string, string> = {}) {
+const configured: SecretStoreKinds = new Map([
+  ["vault", "command"],
+  ["aws", "aws-secretsmanager"],
+]);
+
+function reference(written: string, env: Record<string, string> = {}, stores?: SecretStoreKinds) {
   const substituted = substitute(written, env);
   if (substituted instanceof Problem) throw new Error(substituted.text);
-  return parseSecretReference(written, substituted);
+  return parseSecretReference(written, substituted, stores);
 }
 
 describe("a secret reference", () => {
@@ -20,6 +25,7 @@ describe("a secret reference", () => {
     ["@{env:INFLUXDB_TOKEN}", "env", "INFLUXDB_TOKEN"],
     ["@{file:/run/secrets/token}", "file", "/run/secrets/token"],
     ["@{file:/a:b}", "file", "/a:b"],
+    ["@{systemd:influxdb-token}", "systemd", "influxdb-token"],
   ])("%s", (written, store, key) => {
     expect(reference(written)).toEqual({ kind: "stored", store, key });
   });
@@ -41,6 +47,10 @@ describe("a secret reference", () => {
     "@{file:relative}",
     "@{file:/a/../b}",
     "@{vault:x}",
+    "@{systemd:..}",
+    "@{systemd:a/b}",
+    "@{systemd:/etc/shadow}",
+    "@{systemd:}",
     "x@{env:A}",
     "@{env:A}x",
     "@{env:A}@{env:B}",
@@ -51,8 +61,30 @@ describe("a secret reference", () => {
   });
 
   it("names the known stores when the store is unknown", () => {
-    expect(reference("@{vault:x}")).toMatchObject({ text: expect.stringMatching(/"vault".*"env", "file"/) });
+    expect(reference("@{vault:x}")).toMatchObject({
+      text: expect.stringMatching(/"vault".*"env", "file", "systemd"/),
+    });
   });
+
+  it.each([
+    ["@{vault:influxdb/token}", "vault", "influxdb/token"],
+    ["@{aws:influxdb-admin}", "aws", "influxdb-admin"],
+    ["@{aws:timestream!a/b_c+d=e.f@g#token}", "aws", "timestream!a/b_c+d=e.f@g#token"],
+    [
+      "@{aws:arn:aws:secretsmanager:eu-central-1:123456789012:secret:influxdb-AbCdEf#token}",
+      "aws",
+      "arn:aws:secretsmanager:eu-central-1:123456789012:secret:influxdb-AbCdEf#token",
+    ],
+  ])("%s, where the config has such a store", (written, store, key) => {
+    expect(reference(written, {}, configured)).toEqual({ kind: "stored", store, key });
+  });
+
+  it.each(["@{vault:-field}", "@{aws:a b}", "@{aws:#token}", "@{aws:a#}", "@{aws:a#b#c}", "@{aws:}"])(
+    "is not %j, whatever the config has",
+    (written) => {
+      expect(reference(written, {}, configured)).toBeInstanceOf(Problem);
+    },
+  );
 
   it("tells a secret that stands in the file from one of the environment", () => {
     expect(reference("open-sesame")).toMatchObject({ kind: "literal", inClear: true });
@@ -126,6 +158,57 @@ describe("resolving a secret", () => {
   it("T10 refuses a file readable to all in a mount when it is not root's", async () => {
     const work = resolveFile(file({ mode: 0o404 }), "/run/secrets/token");
     await expect(work).rejects.toMatchObject({ code: "secret.unavailable" });
+  });
+
+  it("refuses a text that is longer than any token, wherever it is from", async () => {
+    const env = { T: "x".repeat(MAX_SECRET_FILE_BYTES + 1) };
+    const work = resolveSecret({ kind: "stored", store: "env", key: "T" }, { env, readFile: unused });
+    await expect(work).rejects.toMatchObject({ code: "secret.unavailable" });
+  });
+
+  describe("that systemd hands to the unit", () => {
+    const credential = async (env: Record<string, string>, over: Partial<SecretFile> = {}) => {
+      const opened: string[] = [];
+      const readFile = async (path: string) => {
+        opened.push(path);
+        return file({ mode: 0o440, ownerId: 0, ...over });
+      };
+      const secret = await resolveSecret(
+        { kind: "stored", store: "systemd", key: "token" },
+        { env, readFile },
+      );
+      return { text: secret.reveal(), opened };
+    };
+    const unit = { CREDENTIALS_DIRECTORY: "/run/credentials/culvert.service" };
+
+    it("reads the file of that name among the unit's credentials", async () => {
+      expect(await credential(unit)).toEqual({
+        text: "open-sesame",
+        opened: ["/run/credentials/culvert.service/token"],
+      });
+    });
+
+    it("reads one that is the service user's own", async () => {
+      expect((await credential(unit, { mode: 0o400, ownerId: 1000 })).text).toBe("open-sesame");
+    });
+
+    it.each([{}, { CREDENTIALS_DIRECTORY: "" }, { CREDENTIALS_DIRECTORY: "credentials" }])(
+      "says so outside of systemd (%j)",
+      async (env) => {
+        await expect(credential(env)).rejects.toMatchObject({
+          code: "secret.unavailable",
+          message: expect.stringMatching(/CREDENTIALS_DIRECTORY.*LoadCredential=token/),
+        });
+      },
+    );
+
+    it.each([
+      ["readable to others than root", { mode: 0o440, ownerId: 1000 }],
+      ["writable to others", { mode: 0o660, ownerId: 0 }],
+      ["readable to all, and not root's", { mode: 0o444, ownerId: 1000 }],
+    ])("T10 refuses one that is %s", async (_, over) => {
+      await expect(credential(unit, over)).rejects.toMatchObject({ code: "secret.unavailable" });
+    });
   });
 
   it("L14 keeps the content of a file out of its faults", async () => {

@@ -55,7 +55,7 @@ function partsOf(statement: string): { header: { alg: string; typ: string }; cla
 /** One of each, with all that it may have. */
 const requestHeads: readonly RequestHead[] = [
   { kind: "http", service: "s", method: "GET", target: "/", headers: [["a", "b"]], bodyBytes: 1 },
-  { kind: "lease", service: "s", rejected: "r" },
+  { kind: "lease", service: "s", rejected: "r", held: { leaseId: "l", token: "t", resume: "r" } },
   { kind: "enroll", pass: "p", proof: "p" },
   { kind: "renew" },
   {
@@ -67,7 +67,7 @@ const requestHeads: readonly RequestHead[] = [
 ];
 const replyHeads: readonly ReplyHead[] = [
   { kind: "http", status: 200, headers: [["a", "b"]], leaseRejected: true },
-  { kind: "lease", leaseId: "l", token: "t", expiresInMs: 1, renewInMs: 1, routes: "all" },
+  { kind: "lease", leaseId: "l", token: "t", resume: "r", expiresInMs: 1, renewInMs: 1, routes: "all" },
   {
     ...{ kind: "credential", credential: "c", expiresInMs: 1, renewInMs: 1 },
     ...{ authorityAddresses: ["a"], outletAddresses: ["a"] },

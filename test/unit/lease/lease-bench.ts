@@ -8,6 +8,9 @@ import type { LeaseBookOptions } from "../../../src/lease/lease-book-options.ts"
 
 export const key = new Uint8Array(32).fill(7);
 
+/** What each token here may do in InfluxDB. */
+export const RIGHTS = "write:b1";
+
 export const hmac = {
   hmacSha256: (secret: Uint8Array, ...parts: Uint8Array[]) => {
     const mac = createHmac("sha256", secret);
@@ -124,7 +127,10 @@ export class LeaseBench {
     for (const [authorizationId, { description }] of this.influxdb.tokens) {
       const facts = this.codec.decode(description);
       if (typeof facts === "string") continue;
-      this.book.adopt({ authorizationId, facts }, { monotonicMs: this.nowMs, wallMs: this.wallMs });
+      this.book.adopt(
+        { authorizationId, facts, rights: RIGHTS },
+        { monotonicMs: this.nowMs, wallMs: this.wallMs },
+      );
     }
     this.book.scanned(startedMs, this.nowMs);
   }

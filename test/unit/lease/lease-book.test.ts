@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { Secret } from "../../../src/base/secret.ts";
 import type { LeaseBook } from "../../../src/lease/lease-book.ts";
-import { codecOf, LeaseBench, SimulatedInfluxdb, seededRandom } from "./lease-bench.ts";
+import { codecOf, LeaseBench, RIGHTS, SimulatedInfluxdb, seededRandom } from "./lease-bench.ts";
 
 const PROFILE = "write:metrics";
 const LIFETIME_MS = 300_000;
@@ -99,8 +99,43 @@ describe("a lease request", () => {
     const { book } = bench({ creationsPerSecond: 10 });
     const kinds = Array.from({ length: 25 }, (_, i) => book.request(`m${i}`, PROFILE, 0).kind);
     expect(kinds.filter((kind) => kind === "create").length).toBe(20);
-    expect(book.request("late", PROFILE, 0)).toMatchObject({ because: "total" });
-    expect(book.request("late", PROFILE, 100).kind).toBe("create");
+    expect(book.request("late", PROFILE, 0)).toMatchObject({ because: "total", retryAfterMs: 600 });
+    expect(book.request("late", PROFILE, 599)).toMatchObject({ because: "total", retryAfterMs: 1 });
+    expect(book.request("late", PROFILE, 600).kind).toBe("create");
+  });
+
+  it("has its own turn among all that wait, at the rate, and needs to ask once more alone", () => {
+    const { book } = bench({ creationsPerSecond: 200 });
+    const waits = new Map<string, number>();
+    for (let i = 0; i < 10_000; i++) {
+      const answer = book.request(`m${i}`, PROFILE, 0);
+      if (answer.kind === "limited") waits.set(`m${i}`, answer.retryAfterMs);
+    }
+    expect(waits.size).toBe(9_600);
+    expect(Math.max(...waits.values())).toBe(48_000);
+    expect(new Set(waits.values()).size).toBe(9_600);
+    // A little late, as jitter makes them.
+    for (const [member, waitMs] of waits) {
+      expect(book.request(member, PROFILE, waitMs + 500).kind).toBe("create");
+    }
+    // Nobody was counted twice.
+    expect(book.request("late", PROFILE, 48_600).kind).toBe("create");
+  });
+
+  it("keeps its turn though it asks before, and loses it when it comes much too late", () => {
+    const { book } = bench({ creationsPerSecond: 10 });
+    for (let i = 0; i < 20; i++) book.request(`m${i}`, PROFILE, 0);
+    for (let nowMs = 0; nowMs < 100; nowMs += 10) {
+      expect(book.request("early", PROFILE, nowMs)).toMatchObject({ retryAfterMs: 100 - nowMs });
+    }
+    expect(book.request("next", PROFILE, 0)).toMatchObject({ retryAfterMs: 200 });
+    expect(book.request("next", PROFILE, 5_200).kind).toBe("create");
+    expect(book.request("early", PROFILE, 5_200).kind).toBe("create");
+    for (let i = 0; i < 19; i++) book.request(`n${i}`, PROFILE, 10_000);
+    expect(book.request("late", PROFILE, 10_000).kind).toBe("create");
+    expect(book.request("slow", PROFILE, 10_000)).toMatchObject({ retryAfterMs: 100 });
+    for (let i = 0; i < 60; i++) book.request(`o${i}`, PROFILE, 15_101);
+    expect(book.request("slow", PROFILE, 15_101)).toMatchObject({ kind: "limited", because: "total" });
   });
 
   it("is limited by how many leases are tracked", () => {
@@ -579,5 +614,131 @@ describe("the lease book", () => {
     test.lease("a");
     test.book.request("b", PROFILE, 0);
     expect(test.book.liveCount).toBe(2);
+  });
+});
+
+describe("a lease that its member brings back after a crash", () => {
+  /** A member with a lease, and a new process that has listed. */
+  function restarted(agoMs = 0, options = {}) {
+    const test = bench(options);
+    const lease = test.lease("m")!;
+    test.crash();
+    test.nowMs = agoMs;
+    test.scan();
+    const returning = {
+      member: "m",
+      profile: PROFILE,
+      leaseId: lease.leaseId,
+      token: lease.token,
+      rights: RIGHTS,
+    };
+    return { test, lease, returning };
+  }
+
+  it("is current again to its old expiry, and renewed at half its life", () => {
+    const { test, lease, returning } = restarted(100_000);
+    const resumed = test.book.resume(returning, test.nowMs)!;
+    expect(resumed).toMatchObject({ leaseId: lease.leaseId, authorizationId: lease.authorizationId });
+    expect(resumed.expiresAtMs).toBe(LIFETIME_MS);
+    expect(resumed.renewAtMs).toBeGreaterThanOrEqual(LIFETIME_MS * 0.5);
+    expect(resumed.renewAtMs).toBeLessThanOrEqual(LIFETIME_MS * 0.6);
+    expect(test.lease("m")).toBe(resumed);
+    expect(test.book.leaseIdOf("m", PROFILE, lease.token.reveal())).toBe(lease.leaseId);
+    expect(test.book.snapshot(test.nowMs).totals).toMatchObject({ created: 0, adopted: 1, resumed: 1 });
+  });
+
+  it("L1 ends when it would have ended", () => {
+    const { test, returning } = restarted(100_000);
+    test.book.resume(returning, test.nowMs);
+    test.runUntil(LIFETIME_MS - 1);
+    expect(test.influxdb.tokens.size).toBe(1);
+    test.runUntil(LIFETIME_MS);
+    expect(test.influxdb.tokens.size).toBe(0);
+    expect(test.book.leaseIdOf("m", PROFILE, returning.token.reveal())).toBeUndefined();
+  });
+
+  it("is used until the next one is made where its renewal is past", () => {
+    const { test, lease, returning } = restarted(LIFETIME_MS * 0.7);
+    test.book.resume(returning, test.nowMs);
+    expect(test.book.request("m", PROFILE, test.nowMs)).toMatchObject({
+      kind: "create",
+      meanwhile: { leaseId: lease.leaseId },
+    });
+  });
+
+  it("is renewed by its own life where lifetimes have become longer", () => {
+    const { test, returning } = restarted();
+    const longer = new LeaseBench({ lifetimeMs: LIFETIME_MS * 10 }, "outlet-a/influxdb", test.influxdb);
+    longer.scan();
+    const resumed = longer.book.resume(returning, 0)!;
+    expect(resumed.expiresAtMs).toBe(LIFETIME_MS);
+    expect(resumed.renewAtMs).toBeGreaterThanOrEqual(LIFETIME_MS * 0.5);
+    expect(resumed.renewAtMs).toBeLessThanOrEqual(LIFETIME_MS * 0.6);
+  });
+
+  it("L9 takes the place of the others of its member", () => {
+    const test = bench();
+    test.lease("m");
+    test.nowMs = LIFETIME_MS * 0.6;
+    const newer = test.lease("m")!;
+    test.crash();
+    test.scan();
+    expect(test.influxdb.tokens.size).toBe(2);
+    test.book.resume(
+      { member: "m", profile: PROFILE, leaseId: newer.leaseId, token: newer.token, rights: RIGHTS },
+      test.nowMs,
+    );
+    test.runUntil(test.nowMs + 30_000);
+    expect(test.influxdb.tokens.size).toBe(1);
+    expect(test.lease("m")?.leaseId).toBe(newer.leaseId);
+  });
+
+  it.each([
+    ["another member's", { member: "n" }],
+    ["of another profile", { profile: "read:metrics" }],
+    ["unknown", { leaseId: "outlet-a-9" }],
+    ["of other rights in InfluxDB", { rights: "write:b2" }],
+  ])("L5 L11 is not taken where it is %s", (_, change) => {
+    const { test, returning } = restarted();
+    expect(test.book.resume({ ...returning, ...change }, 0)).toBeUndefined();
+    expect(test.book.snapshot(0).leases).toMatchObject([{ state: "found" }]);
+    expect(test.book.resume(returning, 0)).toBeDefined();
+  });
+
+  it("is not taken once it is ending, for whatever reason", () => {
+    for (const end of [
+      (test: LeaseBench) => test.book.revokeMember("m", test.nowMs),
+      (test: LeaseBench) => test.book.retain("m", "read:metrics", test.nowMs),
+      (test: LeaseBench) => test.book.reject("m", "outlet-a-1", test.nowMs),
+      (test: LeaseBench) => test.runUntil(LIFETIME_MS),
+      (test: LeaseBench) => {
+        test.nowMs = LIFETIME_MS;
+      },
+    ]) {
+      const { test, returning } = restarted();
+      end(test);
+      expect(test.book.resume(returning, test.nowMs)).toBeUndefined();
+    }
+  });
+
+  it("is not taken where the member has another by now, or one is being made", () => {
+    const { test, returning } = restarted();
+    const answer = test.book.request("m", PROFILE, 0);
+    expect(answer.kind).toBe("create");
+    expect(test.book.resume(returning, 0)).toBeUndefined();
+    if (answer.kind === "create") test.finish(answer.creation);
+    expect(test.book.resume(returning, 0)).toBeUndefined();
+  });
+
+  it("is not taken where two tokens carry its description", () => {
+    const test = bench();
+    const lease = test.lease("m")!;
+    test.influxdb.add([...test.influxdb.tokens.values()][0]!);
+    test.crash();
+    test.scan();
+    const { leaseId, token } = lease;
+    expect(
+      test.book.resume({ member: "m", profile: PROFILE, leaseId, token, rights: RIGHTS }, 0),
+    ).toBeUndefined();
   });
 });

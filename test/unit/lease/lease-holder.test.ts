@@ -3,12 +3,18 @@ import { LeaseHolder } from "../../../src/lease/lease-holder.ts";
 import { seededRandom } from "./lease-bench.ts";
 
 function grant(leaseId: string, expiresInMs = 300_000, renewInMs = 150_000) {
-  return { leaseId, token: `token-${leaseId}`, expiresInMs, renewInMs, routes: ["write"] as const };
+  const secrets = { token: `token-${leaseId}`, resume: `resume-${leaseId}` };
+  return { leaseId, ...secrets, expiresInMs, renewInMs, routes: ["write"] as const };
 }
+
+const FIRST = { identifier: "outlet", instance: "1" };
+const SECOND = { identifier: "outlet", instance: "2" };
+const OTHER = { identifier: "another", instance: "3" };
 
 function holding(leaseId = "a"): LeaseHolder {
   const holder = new LeaseHolder(seededRandom(3));
-  holder.asking();
+  holder.reconnected(FIRST, 500);
+  holder.asking(0);
   holder.granted(grant(leaseId), 1_000);
   return holder;
 }
@@ -22,7 +28,7 @@ describe("a lease holder", () => {
 
   it("asks once at a time", () => {
     const holder = new LeaseHolder(Math.random);
-    expect(holder.asking()).toBeUndefined();
+    expect(holder.asking(0)).toEqual({});
     expect(holder.needsRequest(1e9)).toBe(false);
   });
 
@@ -44,7 +50,7 @@ describe("a lease holder", () => {
     expect(holder.nextRequestMs()).toBe(151_000);
     expect(holder.needsRequest(150_999)).toBe(false);
     expect(holder.needsRequest(151_000)).toBe(true);
-    holder.asking();
+    holder.asking(0);
     expect(holder.current(151_000)?.leaseId).toBe("a");
     holder.granted(grant("b"), 151_500);
     expect(holder.current(151_500)?.leaseId).toBe("b");
@@ -55,7 +61,7 @@ describe("a lease holder", () => {
     let nowMs = 151_000;
     const gaps: number[] = [];
     for (let i = 0; i < 200; i++) {
-      holder.asking();
+      holder.asking(0);
       holder.failed(nowMs);
       gaps.push(holder.nextRequestMs()! - nowMs);
       nowMs = holder.nextRequestMs()!;
@@ -67,9 +73,21 @@ describe("a lease holder", () => {
     expect(holder.current(300_000)?.leaseId).toBe("a");
   });
 
+  it("comes when the outlet said, and hardly later, whatever its own back-off is", () => {
+    for (let seed = 0; seed < 50; seed++) {
+      const holder = new LeaseHolder(seededRandom(seed));
+      for (let i = 0; i < 4; i++) {
+        holder.asking(0);
+        holder.failed(0, 40_000);
+      }
+      expect(holder.nextRequestMs()).toBeGreaterThanOrEqual(40_000);
+      expect(holder.nextRequestMs()).toBeLessThanOrEqual(40_500);
+    }
+  });
+
   it("waits at least as long as the outlet asks for", () => {
     const holder = new LeaseHolder(Math.random);
-    holder.asking();
+    holder.asking(0);
     holder.failed(0, 7_000);
     expect(holder.needsRequest(6_999)).toBe(false);
     expect(holder.needsRequest(7_500)).toBe(true);
@@ -80,14 +98,14 @@ describe("a lease holder", () => {
     holder.rejected("a");
     expect(holder.current(2_000)).toBeUndefined();
     expect(holder.needsRequest(2_000)).toBe(true);
-    expect(holder.asking()).toBe("a");
+    expect(holder.asking(2_000)).toEqual({ rejected: "a" });
     holder.granted(grant("a"), 2_000);
     expect(holder.current(2_000)).toBeUndefined();
     expect(holder.needsRequest(2_600)).toBe(true);
-    holder.asking();
+    holder.asking(0);
     holder.granted(grant("b"), 3_000);
     expect(holder.current(3_000)?.leaseId).toBe("b");
-    expect(holder.asking()).toBeUndefined();
+    expect(holder.asking(0)).toEqual({});
   });
 
   it("does not give up its lease for the refusal of one that it has replaced", () => {
@@ -101,7 +119,7 @@ describe("a lease holder", () => {
     let nowMs = 0;
     let requests = 0;
     for (; nowMs < 60_000; nowMs = Math.max(nowMs, holder.nextRequestMs()!)) {
-      holder.asking();
+      holder.asking(0);
       holder.granted(grant(`l${requests}`, 300_000, 0), nowMs);
       requests += 1;
     }
@@ -110,19 +128,127 @@ describe("a lease holder", () => {
 
   it("asks without waiting over a new channel", () => {
     const holder = new LeaseHolder(Math.random);
-    holder.asking();
+    holder.asking(0);
     holder.failed(0, 20_000);
-    holder.reconnected();
+    holder.reconnected(FIRST, 0);
     expect(holder.needsRequest(1)).toBe(true);
   });
 
-  it("does not ask over a new channel for what it has", () => {
+  it("does not ask over a new channel to the same run for what it has", () => {
     const holder = holding();
-    holder.reconnected();
+    holder.reconnected(FIRST, 1_500);
+    expect(holder.current(2_000)?.leaseId).toBe("a");
     expect(holder.needsRequest(2_000)).toBe(false);
   });
 
   it("L14 does not print its token", () => {
-    expect(JSON.stringify(holding().current(2_000))).not.toContain("token-a");
+    const holder = holding();
+    const shown = JSON.stringify([holder.current(2_000), holder.unknown("a"), holder.asking(2_000)]);
+    expect(shown).toContain("leaseId");
+    expect(shown).not.toMatch(/token-a|resume-a/);
+  });
+});
+
+describe("a lease of an outlet that was started again", () => {
+  it("is out of use, and shown within a second", () => {
+    const dues: number[] = [];
+    for (let seed = 0; seed < 50; seed++) {
+      const holder = new LeaseHolder(seededRandom(seed));
+      holder.reconnected(FIRST, 0);
+      holder.asking(0);
+      holder.granted(grant("a"), 0);
+      holder.reconnected(SECOND, 5_000);
+      expect(holder.current(5_000)).toBeUndefined();
+      dues.push(holder.nextRequestMs()!);
+      const { held } = holder.asking(6_000);
+      expect([held?.leaseId, held?.token.reveal(), held?.resume.reveal()]).toEqual([
+        "a",
+        "token-a",
+        "resume-a",
+      ]);
+    }
+    expect(Math.min(...dues)).toBeGreaterThanOrEqual(5_000);
+    expect(Math.max(...dues)).toBeLessThanOrEqual(6_000);
+    expect(Math.max(...dues) - Math.min(...dues)).toBeGreaterThan(500);
+  });
+
+  it("may be asked for at once by somebody who waits, until that has failed", () => {
+    const holder = holding();
+    expect(holder.mayResume(2_000)).toBe(false);
+    holder.reconnected(SECOND, 2_000);
+    expect(holder.mayResume(2_000)).toBe(true);
+    holder.asking(2_000);
+    holder.failed(2_000, 1_000);
+    expect(holder.mayResume(2_100)).toBe(false);
+  });
+
+  it("is shown again when the first request came to nothing", () => {
+    const holder = holding();
+    holder.reconnected(SECOND, 2_000);
+    holder.asking(2_000);
+    holder.failed(2_000);
+    expect(holder.asking(3_000).held?.leaseId).toBe("a");
+  });
+
+  it("is in use again once it is granted, and not shown any more", () => {
+    const holder = holding();
+    holder.reconnected(SECOND, 2_000);
+    holder.asking(2_000);
+    holder.granted(grant("a", 200_000, 100_000), 3_000);
+    expect(holder.current(3_000)).toMatchObject({ leaseId: "a", expiresAtMs: 203_000 });
+    expect(holder.asking(3_000)).toEqual({});
+  });
+
+  it("is not shown once it has expired, nor where its token was never here", () => {
+    const expired = holding();
+    expired.reconnected(SECOND, 2_000);
+    expect(expired.mayResume(301_000)).toBe(false);
+    expect(expired.asking(301_000)).toEqual({});
+    const tokenless = new LeaseHolder(Math.random);
+    tokenless.reconnected(FIRST, 0);
+    tokenless.asking(0);
+    tokenless.granted({ leaseId: "a", expiresInMs: 9_000, renewInMs: 4_000, routes: "all" }, 0);
+    tokenless.reconnected(SECOND, 0);
+    expect(tokenless.asking(0)).toEqual({});
+  });
+
+  it("L12 is shown to no other outlet, and to its own when that is back", () => {
+    const holder = holding();
+    holder.reconnected(OTHER, 2_000);
+    expect(holder.current(2_000)).toBeUndefined();
+    expect(holder.asking(2_000)).toEqual({});
+    holder.failed(2_000);
+    holder.reconnected(SECOND, 3_000);
+    expect(holder.asking(3_000).held?.leaseId).toBe("a");
+  });
+
+  it("is doubted where the answer came from the run before", () => {
+    const holder = new LeaseHolder(seededRandom(3));
+    holder.reconnected(FIRST, 0);
+    holder.asking(0);
+    holder.reconnected(SECOND, 100);
+    holder.granted(grant("a"), 200);
+    expect(holder.current(200)).toBeUndefined();
+    expect(holder.asking(200).held?.leaseId).toBe("a");
+  });
+
+  it("that says it does not know it is shown it, without a word of InfluxDB's refusing it", () => {
+    const holder = holding();
+    holder.unknown("a");
+    expect(holder.current(2_000)).toBeUndefined();
+    expect(holder.needsRequest(2_000)).toBe(true);
+    const question = holder.asking(2_000);
+    expect(question.held?.leaseId).toBe("a");
+    expect(question.rejected).toBeUndefined();
+    holder.granted(grant("b"), 3_000);
+    holder.unknown("a");
+    expect(holder.current(3_000)?.leaseId).toBe("b");
+  });
+
+  it("L5 that InfluxDB refused meanwhile is not shown any more", () => {
+    const holder = holding();
+    holder.reconnected(SECOND, 2_000);
+    holder.rejected("a");
+    expect(holder.asking(2_000)).toEqual({ rejected: "a" });
   });
 });

@@ -164,6 +164,34 @@ describe("a service of the outlet", () => {
     expect(bed.leases.rights).toEqual(["write:b1", "write:b1,write:b2,read:b1"]);
   });
 
+  it("gives a seal with the token, and takes the lease back for it after a restart", async () => {
+    const before = (await serviceBed()).member(M, {});
+    const reply = await before.lease(M);
+    if (reply?.kind !== "lease") throw new Error("no lease");
+    const { leaseId, token, resume } = reply;
+    expect(resume).toMatch(/^[A-Za-z0-9_-]{43}$/);
+    const leases = await new LeaseBed({}, before.leases.influxdb, 1.8e12 + 1_000).start();
+    const bed = new ServiceBed(leases).member(M, {}).member(N, {});
+    const held = { leaseId, token: token!, resume: resume! };
+    const ask = (member: Identifier, more = {}) =>
+      bed.ask(member, { kind: "lease", service: "influxdb", held, ...more });
+    expect(await bed.write(M, token!)).toEqual({ kind: "fault", code: "lease.rejected" });
+    expect(await ask(N)).not.toMatchObject({ leaseId });
+    expect(await bed.write(N, token!)).toEqual({ kind: "fault", code: "lease.rejected" });
+    expect(await ask(M)).toMatchObject({ kind: "lease", leaseId, token, resume });
+    expect(await bed.write(M, token!)).toMatchObject({ kind: "http", status: 204 });
+    // What InfluxDB refused is not taken back, though it is shown.
+    expect(await ask(M, { rejected: leaseId })).not.toMatchObject({ leaseId });
+  });
+
+  it("gives no seal where the token stays here", async () => {
+    const bed = (await serviceBed({ placement: "outlet" })).member(M, {});
+    const reply = await bed.lease(M);
+    expect(reply).toMatchObject({ kind: "lease" });
+    expect(reply).not.toHaveProperty("token");
+    expect(reply).not.toHaveProperty("resume");
+  });
+
   it("gives a pinned node what is for everyone", async () => {
     const bed = await serviceBed();
     expect(await bed.lease(PINNED)).toMatchObject({ kind: "lease", routes: ["write"] });
@@ -232,6 +260,20 @@ describe("a service of the outlet", () => {
     bed.service.memberChanged({ identifier: M, attributes: parseAttributes({}), isMember: true });
     await settled();
     expect(bed.leases.rights).toEqual(["write:b1,write:b2"]);
+  });
+
+  it("tells once of a member that was refused a lease and may have one now", async () => {
+    const bed = (await serviceBed()).member(M, { site: "_monitoring" });
+    expect(await bed.lease(M)).toMatchObject({ kind: "fault", code: "lease.denied" });
+    const changed = (site: string) =>
+      bed.service.memberChanged({
+        identifier: M,
+        attributes: parseAttributes({ "influxdb-inlet": "true", site }),
+        isMember: true,
+      });
+    expect(changed("_tasks")).toBe("not served");
+    expect(changed("berlin")).toBe("served again");
+    expect(changed("bonn")).toBe("served");
   });
 
   it("keeps the lease of a member whose other attributes change", async () => {

@@ -31,6 +31,8 @@ export class FakeInfluxdb {
   readonly buckets = new Map([["metrics", "00000000000000b1"]]);
   readonly requests: ApiRequest[] = [];
   adminToken = "admin";
+  /** Of every token in its list. */
+  status = "active";
   trouble: Trouble = () => undefined;
   inFlight = 0;
   mostInFlight = 0;
@@ -83,7 +85,11 @@ export class FakeInfluxdb {
       const id = this.buckets.get(name);
       return json({ buckets: id ? [{ id, name, orgID: ORG }] : [] });
     }
-    if (method === "GET") return json({ authorizations: [ITSELF, ...this.authorizations.values()] });
+    if (method === "GET") {
+      const { status } = this;
+      const tokens = [...this.authorizations.values()].map((one) => ({ ...one, status }));
+      return json({ authorizations: [ITSELF, ...tokens] });
+    }
     if (method === "DELETE") {
       return { status: this.authorizations.delete(url.pathname.split("/").at(-1) ?? "") ? 204 : 404 };
     }
@@ -158,6 +164,7 @@ export class LeaseBed {
     this.keeper = new LeaseKeeper({
       realm: "outlet-a/influxdb",
       key,
+      resumeKey: new Uint8Array(32).fill(8),
       crypto: {
         ...hmac,
         randomBytes: (count) =>

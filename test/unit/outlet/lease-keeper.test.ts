@@ -21,6 +21,28 @@ describe("a lease keeper at its start", () => {
     expect(bed.time.nowMs).toBe(0);
   });
 
+  it("L1 that is abandoned leaves all leases to the next run, and no timer", async () => {
+    const before = await new LeaseBed().start();
+    await before.result(before.lease("m"));
+    const bed = await new LeaseBed({}, before.influxdb, 1.8e12 + 1_000).start();
+    bed.keeper.abandon();
+    await bed.time.advance(2 * LIFETIME_MS);
+    expect([bed.influxdb.authorizations.size, bed.time.timers]).toEqual([1, 0]);
+  });
+
+  it("tells when its first look is over, whatever it came to, and says so once it serves", async () => {
+    const bed = new LeaseBed();
+    bed.influxdb.stop();
+    await bed.keeper.look();
+    expect(bed.keeper.readiness.ready).toBe(false);
+    expect(bed.logged("lease.not-ready")).toBe(0);
+    bed.keeper.start();
+    expect(bed.logged("lease.not-ready")).toBe(1);
+    const other = new LeaseBed();
+    await other.keeper.look();
+    expect(other.keeper.readiness.ready).toBe(true);
+  });
+
   it("says that the admin token is wrong, once, keeps trying, and is ready when it is right", async () => {
     const bed = new LeaseBed();
     bed.adminToken = "wrong";

@@ -267,6 +267,21 @@ describe("trouble", () => {
     expect((await send("GET", "/ping")).status).toBe(204);
   });
 
+  it("H14 without a lease says why the outlet gives none, where it has said so", async () => {
+    const denied = fixture({ held: null, refusal: new Fault("lease.denied", "no bucket") });
+    await expectFault(await denied.send("POST", WRITE, { body: "x" }), "lease.denied", 503);
+    // Telegraf keeps a batch that is answered 403.
+    const forbidden = fixture({ held: null, refusal: new Fault("policy.denied", "not allowed") });
+    await expectFault(await forbidden.send("POST", WRITE, { body: "x" }), "policy.denied", 403);
+  });
+
+  it("H14 without a channel says why there can be none, where that is known", async () => {
+    const { send, uplink } = fixture();
+    uplink.up = false;
+    Object.assign(uplink, { trouble: () => new Fault("member.revoked", "revoked") });
+    await expectFault(await send("POST", WRITE, { body: "x" }), "member.revoked", 503);
+  });
+
   it("H15 while the next lease is on its way a request waits for it, and goes on that one", async () => {
     const next = { ...LEASE, leaseId: "lease-2", token: new Secret("leased-token-2") };
     const { send, uplink } = fixture({ held: null, replacement: Promise.resolve(next) });
@@ -380,7 +395,7 @@ describe("once more", () => {
     uplink.onRequest = (stream) =>
       stream.id === 0 ? stream.reply(401, { leaseRejected: true }) : stream.reply(204);
     expect((await send("POST", WRITE, { body: "cpu v=1" })).status).toBe(204);
-    expect(replaced).toEqual(["lease-1"]);
+    expect(replaced).toEqual(["lease-1 refused"]);
     expect(uplink.streams.map((stream) => stream.text)).toEqual(["cpu v=1", "cpu v=1"]);
     expect(uplink.streams[1]!.head.headers).toContainEqual(["authorization", "Token leased-token-2"]);
   });
@@ -390,7 +405,7 @@ describe("once more", () => {
     uplink.onRequest = (stream) =>
       stream.id === 0 ? stream.replyFault("lease.rejected") : stream.reply(204);
     expect((await send("POST", WRITE, { body: "x" })).status).toBe(204);
-    expect(replaced).toEqual(["lease-1"]);
+    expect(replaced).toEqual(["lease-1 unknown"]);
   });
 
   it("H15 a second 401 is the answer", async () => {
@@ -404,7 +419,7 @@ describe("once more", () => {
     const { send, uplink, replaced } = fixture({ limits: { replayBytes: 10 } });
     uplink.onRequest = (stream) => stream.reply(401, { leaseRejected: true });
     await expectFault(await send("POST", WRITE, { body: "x".repeat(100) }), "lease.rejected", 503);
-    expect([replaced, uplink.streams.length]).toEqual([["lease-1"], 1]);
+    expect([replaced, uplink.streams.length]).toEqual([["lease-1 refused"], 1]);
   });
 
   it("H15 no new lease is 503", async () => {

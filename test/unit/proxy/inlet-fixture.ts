@@ -52,8 +52,8 @@ export function inletFixture(options: FixtureOptions = {}): InletFixture {
     service: "influxdb",
     lease: {
       current: () => held ?? undefined,
-      replace: async (rejectedId) => {
-        replaced.push(rejectedId);
+      replace: async (leaseId, why) => {
+        replaced.push(`${leaseId} ${why}`);
         return { ...LEASE, leaseId: "lease-2", token: new Secret("leased-token-2") };
       },
       replacement: () => options.replacement,

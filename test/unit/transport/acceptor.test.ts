@@ -101,6 +101,40 @@ describe("Acceptor", () => {
     await eventually("those over the cap are closed", () => memory.open.length === 12_288);
   });
 
+  it("turns away whose address is not allowed, before a byte is read, with a line a second", async () => {
+    const memory = new MemoryWires();
+    const asked: string[] = [];
+    const { acceptor, log } = await outletWith({
+      wires: memory,
+      ports: [1],
+      allows(address) {
+        asked.push(address);
+        return address === "192.0.2.7";
+      },
+    });
+    const told: number[] = [];
+    const dial = async (remoteAddress: string | undefined): Promise<void> => {
+      memory.remoteAddress = remoteAddress;
+      const before = memory.connections.length;
+      memory.dial(
+        { host: "", port: 1 },
+        () => ({ onData: (chunk) => told.push(chunk.length), onWritable() {}, onClose() {} }),
+        () => {},
+      );
+      await eventually("dialled", () => memory.connections.length > before);
+    };
+    for (const address of ["192.0.2.8", undefined, "::1"]) await dial(address);
+    await eventually("all are closed", () => memory.open.length === 0);
+    expect(told).toEqual([]);
+    expect(acceptor.counts).toMatchObject({ refused: 3, notAllowed: 3, halfOpen: 0, live: 0 });
+    expect(log.of("channel.refused")).toMatchObject([
+      { remote: "memory:1", reason: "its address is not in allow_from" },
+    ]);
+    await dial("192.0.2.7");
+    expect(acceptor.counts).toMatchObject({ refused: 3, halfOpen: 1 });
+    expect(asked).toEqual(["192.0.2.8", "::1", "192.0.2.7"]);
+  });
+
   const garbage: [string, Uint8Array][] = [
     ["an HTTP request", text("GET / HTTP/1.1\r\nHost: x\r\n\r\n")],
     ["a TLS hello", Uint8Array.of(0x16, 3, 1, 2, 0, 1)],
