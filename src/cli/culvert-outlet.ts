@@ -1,4 +1,5 @@
 /** The build beside InfluxDB: the outlet without the inlet. */
+import { awsStore } from "../secrets/aws-store.ts";
 import { authorityRoutes } from "./admin-authority.ts";
 import { openAuthority } from "./authority-part.ts";
 import { authorityBackup } from "./commands/authority.ts";
@@ -35,6 +36,7 @@ await main(
     outlet: startOutletRole,
     authority: { open: openAuthority, routes: authorityRoutes },
     check: checkOutlets,
+    awsSecrets: awsStore,
     examine: examineOutlets,
   },
 );

@@ -1,4 +1,5 @@
 /** Every role in one binary. */
+import { awsStore } from "../secrets/aws-store.ts";
 import { authorityRoutes } from "./admin-authority.ts";
 import { openAuthority } from "./authority-part.ts";
 import { authorityBackup } from "./commands/authority.ts";
@@ -39,6 +40,7 @@ await main(
     outlet: startOutletRole,
     authority: { open: openAuthority, routes: authorityRoutes },
     check: checkOutlets,
+    awsSecrets: awsStore,
     examine: examineOutlets,
   },
 );

@@ -10,6 +10,7 @@ import type { Config } from "../config/config.ts";
 import type { CipherSuite, CryptoProvider } from "../crypto/provider.ts";
 import type { Identifier } from "../identity/identifier.ts";
 import type { Identity } from "../identity/identity.ts";
+import type { SecretShelf } from "../secrets/secret-shelf.ts";
 import type { Ticker } from "../transport/ticker.ts";
 import type { WireProvider } from "../transport/wire.ts";
 import type { AuthorityPart } from "./authority-part.ts";
@@ -29,8 +30,8 @@ export interface NodeContext {
   readonly standing: Standing;
   /** Where the config has `[authority]`. */
   readonly authority: AuthorityPart | undefined;
+  readonly secrets: SecretShelf;
   readonly log: Log;
-  readonly env: Readonly<Record<string, string | undefined>>;
 }
 
 export interface RoleReadiness {

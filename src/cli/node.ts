@@ -6,6 +6,7 @@ import type { AuthorityConfig, Config } from "../config/config.ts";
 import { chooseProvider } from "../crypto/choose-provider.ts";
 import type { CipherSuite } from "../crypto/provider.ts";
 import type { InletListener } from "../proxy/listener.ts";
+import type { SecretShelf } from "../secrets/secret-shelf.ts";
 import { Ticker } from "../transport/ticker.ts";
 import { runtimeWires } from "../transport/wire-runtime.ts";
 import type { AdminAuthority } from "./admin-authority.ts";
@@ -15,6 +16,7 @@ import type { Finding } from "./doctor/finding.ts";
 import { loadOrCreateIdentity } from "./identity-store.ts";
 import { exposition, processMetrics } from "./metrics.ts";
 import type { NodeContext, Role, StartRole } from "./node-context.ts";
+import { type AwsStore, openSecrets } from "./node-secrets.ts";
 import { type Standing, startStanding } from "./standing.ts";
 import { serveStatus } from "./status-server.ts";
 import { runtime, version } from "./version.ts";
@@ -27,8 +29,10 @@ export interface Roles {
     readonly open: (options: AuthorityPartOptions) => Promise<AuthorityPart>;
     readonly routes: NonNullable<ServeAdminOptions["authorityRoutes"]>;
   };
+  /** AWS Secrets Manager as a store of secrets. */
+  readonly awsSecrets?: AwsStore;
   /** `config check` beyond the files. */
-  readonly check?: (config: Config, env: NodeOptions["env"]) => Promise<RoleCheck>;
+  readonly check?: (config: Config, secrets: SecretShelf) => Promise<RoleCheck>;
   /** `culvert doctor` beyond the files and the running node. */
   readonly examine?: (examination: Examination) => Promise<readonly Finding[]>;
 }
@@ -36,7 +40,7 @@ export interface Roles {
 /** What `culvert doctor` asks a role about. */
 export interface Examination {
   readonly config: Config;
-  readonly env: NodeOptions["env"];
+  readonly secrets: SecretShelf;
   /** Where a point is to be sent as well. */
   readonly canary: CanaryOptions | undefined;
 }
@@ -61,6 +65,8 @@ export interface RunningNode {
   readonly authority: AuthorityPart["authority"] | undefined;
   readiness(): { readonly ready: boolean; readonly reasons: readonly string[] };
   status(): Record<string, unknown>;
+  /** Asks every store for its secrets again. */
+  rereadSecrets(): Promise<void>;
   stop(graceMs: number): Promise<void>;
 }
 
@@ -82,6 +88,7 @@ export async function startNode({ config, roles, log, env }: NodeOptions): Promi
   const identity = await loadOrCreateIdentity(config.agent.stateDir, crypto);
   const wires = await runtimeWires();
   const ticker = new Ticker();
+  const secrets = openSecrets({ config, aws: roles.awsSecrets, env, log });
   const party: LocalParty = new LocalParty({
     provider: crypto,
     identity,
@@ -109,6 +116,7 @@ export async function startNode({ config, roles, log, env }: NodeOptions): Promi
     ...readiness(),
     enrollment: standing?.status(),
     authority: authority?.status(),
+    secrets: secrets.status(),
     roles: Object.fromEntries(running.map((role) => [role.name, role.status()])),
   });
   const stop = async (graceMs: number) => {
@@ -116,6 +124,7 @@ export async function startNode({ config, roles, log, env }: NodeOptions): Promi
     standing?.stop();
     await Promise.all(servers.map((server) => server.stop(0)));
     authority?.close();
+    secrets.stop();
   };
   const metrics = () =>
     exposition([
@@ -138,11 +147,11 @@ export async function startNode({ config, roles, log, env }: NodeOptions): Promi
     );
     standing =
       authority?.standing ??
-      (await startStanding({ config, party, provider: crypto, suite, wires, ticker, log, env }));
+      (await startStanding({ config, party, provider: crypto, suite, wires, ticker, log, secrets }));
     const context: NodeContext = {
       ...{ config, identity, party, crypto, suite, wires, ticker, standing, authority },
+      secrets,
       log,
-      env,
     };
     if (config.agent.statusListen)
       servers.push(await serveStatus(config.agent.statusListen, { readiness, status, metrics }, log));
@@ -160,6 +169,7 @@ export async function startNode({ config, roles, log, env }: NodeOptions): Promi
     authority: authority?.authority,
     readiness,
     status,
+    rereadSecrets: () => secrets.rereadAll(),
     stop,
   };
 }

@@ -8,26 +8,28 @@ import { BucketDirectory } from "../outlet/bucket-directory.ts";
 import { InfluxdbApi } from "../outlet/influxdb-api.ts";
 import { influxdbSend } from "../outlet/influxdb-send.ts";
 import { ProfileBook } from "../outlet/lease-profile.ts";
-import type { NodeOptions, RoleCheck } from "./node.ts";
+import type { SecretShelf } from "../secrets/secret-shelf.ts";
+import type { RoleCheck } from "./node.ts";
 import { adminToken, makeUpstream } from "./outlet-role.ts";
 import { tokenWarnings, tokenWatch } from "./outlet-token.ts";
 import { permissionRules } from "./permission-rules.ts";
 
-export async function checkOutlets(config: Config, env: NodeOptions["env"]): Promise<RoleCheck> {
-  const checks = await Promise.all(config.outlets.influxdb.map((outlet) => checkOutlet(outlet, env)));
+export async function checkOutlets(config: Config, secrets: SecretShelf): Promise<RoleCheck> {
+  const checks = await Promise.all(config.outlets.influxdb.map((outlet) => checkOutlet(outlet, secrets)));
   return {
     findings: checks.flatMap(({ findings }) => findings),
     warnings: checks.flatMap(({ warnings }) => warnings),
   };
 }
 
-async function checkOutlet(outlet: InfluxdbOutletConfig, env: NodeOptions["env"]): Promise<RoleCheck> {
+async function checkOutlet(outlet: InfluxdbOutletConfig, secrets: SecretShelf): Promise<RoleCheck> {
   const named = (text: string) => `[[outlets.influxdb]] service "${outlet.service}": ${text}`;
   try {
     const permissions = await permissionRules(outlet);
     const upstream = await makeUpstream(outlet);
     try {
-      const api = new InfluxdbApi({ send: influxdbSend(upstream), token: adminToken(outlet, { env }) });
+      const token = await adminToken(outlet, { secrets });
+      const api = new InfluxdbApi({ send: influxdbSend(upstream), token });
       const watch = tokenWatch({ config: outlet, permissions, api });
       await watch.admit(await api.listAuthorizations());
       // Names that members' attributes make are looked up when such a member comes.

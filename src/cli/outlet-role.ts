@@ -7,8 +7,6 @@ import { silentLog } from "../base/log.ts";
 import type { Secret } from "../base/secret.ts";
 import type { Sighting } from "../channel/exchange.ts";
 import type { InfluxdbOutletConfig } from "../config/config.ts";
-import { readSecretFile } from "../config/secret-file.ts";
-import { resolveSecret } from "../config/secret-store.ts";
 import { isIdentifier } from "../identity/identifier.ts";
 import type { Member, Roster } from "../identity/roster.ts";
 import { InfluxdbApi } from "../outlet/influxdb-api.ts";
@@ -194,9 +192,7 @@ async function makeOutlet(
   const { context, door, mayHold } = node;
   const { crypto, identity } = context;
   const log = context.log.with({ service: config.service });
-  const token = adminToken(config, context);
-  // Files and variables are of this machine: a secret that is not there is a mistake, not an outage.
-  await token();
+  const token = await adminToken(config, context);
   const tls = await openUpstream(config, log);
   const { upstream } = tls;
   if (config.insecureSkipVerify) {
@@ -251,21 +247,16 @@ export async function makeUpstream(config: InfluxdbOutletConfig): Promise<Upstre
   return (await openUpstream(config, silentLog)).upstream;
 }
 
-/** Read from its store when it is first wanted, and again when InfluxDB refuses it. */
-export function adminToken(
-  config: InfluxdbOutletConfig,
-  context: Pick<NodeContext, "env">,
-): (refused?: Secret) => Promise<Secret> {
-  let held: Promise<Secret> | undefined;
-  return (refused) => {
-    if (!held || refused) {
-      held = resolveSecret(config.token, { env: context.env, readFile: readSecretFile });
-      held.catch(() => {
-        held = undefined;
-      });
-    }
-    return held;
-  };
+/**
+ * Read again when InfluxDB has refused it.
+ * @throws Fault `secret.unavailable` for one of this machine that is not there.
+ */
+export async function adminToken(
+  { token }: Pick<InfluxdbOutletConfig, "token">,
+  { secrets }: Pick<NodeContext, "secrets">,
+): Promise<(refused?: Secret) => Promise<Secret>> {
+  const source = await secrets.open(token);
+  return (refused) => source.current(refused);
 }
 
 function pause(ms: number): Promise<void> {

@@ -10,13 +10,12 @@ import { defaultLimits } from "../channel/limits.ts";
 import type { LocalParty } from "../channel/local-party.ts";
 import { parseTcpAddress } from "../config/address.ts";
 import type { Config } from "../config/config.ts";
-import { readSecretFile } from "../config/secret-file.ts";
-import { resolveSecret } from "../config/secret-store.ts";
 import type { CipherSuite, CryptoProvider } from "../crypto/provider.ts";
 import { AuthorityClient } from "../membership/authority-client.ts";
 import type { EnrollmentStore } from "../membership/enrollment.ts";
 import { EnrollmentKeeper } from "../membership/enrollment-keeper.ts";
 import { Trust } from "../membership/trust.ts";
+import type { SecretShelf } from "../secrets/secret-shelf.ts";
 import type { Ticker } from "../transport/ticker.ts";
 import type { TcpAddress, WireProvider } from "../transport/wire.ts";
 import { enrollmentFile } from "./enrollment-file.ts";
@@ -49,7 +48,7 @@ export interface StandingOptions {
   readonly wires: WireProvider;
   readonly ticker: Ticker;
   readonly log: Log;
-  readonly env: Readonly<Record<string, string | undefined>>;
+  readonly secrets: SecretShelf;
 }
 
 /** @throws Fault `state.unusable` for a record that cannot be used; `secret.unavailable` for a ticket that cannot be read. */
@@ -90,7 +89,7 @@ export async function startStanding(options: StandingOptions): Promise<Standing>
 }
 
 export function makeKeeper(
-  options: Omit<StandingOptions, "config" | "env"> & {
+  options: Omit<StandingOptions, "config" | "secrets"> & {
     readonly stateDir: string;
     readonly trust: Trust;
     readonly ticket: Secret | undefined;
@@ -116,9 +115,9 @@ function storeOf({
   return enrollmentFile(stateDir, { provider, identifier: party.identity.identifier });
 }
 
-async function ticketOf({ config, env }: StandingOptions): Promise<Secret | undefined> {
+async function ticketOf({ config, secrets }: StandingOptions): Promise<Secret | undefined> {
   const { ticket } = config.enroll;
-  return ticket && (await resolveSecret(ticket, { env, readFile: readSecretFile }));
+  return ticket && (await secrets.once(ticket));
 }
 
 /** Only peers that the config names are known, and no one vouches for this node. */

@@ -9,11 +9,14 @@ import { Findings, type Place, quoted } from "./finding.ts";
 import { nearestName } from "./nearest-name.ts";
 import { schema, tables } from "./schema.ts";
 import { header, type TableConfig, type TableEntry } from "./schema-entry.ts";
+import { builtInStores, type SecretStoreKinds } from "./secret-reference.ts";
 import type { Environment } from "./substitution.ts";
-import { type Occurrence, type ReadContext, readTable, tablesBelow } from "./table-reader.ts";
+import { type Occurrence, type ReadContext, type ReadTable, readTable, tablesBelow } from "./table-reader.ts";
 import { isTable, readDocument, type Source, type TomlDocument } from "./toml-document.ts";
 
 export type AgentConfig = TableConfig<typeof schema.agent>;
+export type AwsSecretsManagerConfig = TableConfig<typeof schema.secretstores.awsSecretsManager>;
+export type CommandStoreConfig = TableConfig<typeof schema.secretstores.command>;
 export type EnrollConfig = TableConfig<typeof schema.enroll>;
 export type ChannelConfig = TableConfig<typeof schema.channel>;
 export type InfluxdbInletConfig = TableConfig<typeof schema.inlets.influxdb>;
@@ -22,6 +25,11 @@ export type InfluxdbOutletConfig = TableConfig<typeof schema.outlets.influxdb>;
 
 export interface Config {
   readonly agent: AgentConfig;
+  readonly secretStores: {
+    /** Undefined where the config has none. */
+    readonly awsSecretsManager: AwsSecretsManagerConfig | undefined;
+    readonly command: readonly CommandStoreConfig[];
+  };
   readonly enroll: EnrollConfig;
   readonly channel: ChannelConfig;
   readonly inlets: { readonly influxdb: readonly InfluxdbInletConfig[] };
@@ -45,38 +53,60 @@ export function parseConfig(sources: readonly Source[], env: Environment): Confi
   findings.throwIfAny();
 
   for (const document of documents) checkNames(document, findings);
-  const context: ReadContext = { env, findings };
-  const single = <T extends TableEntry>(entry: T) =>
+  const single = <T extends TableEntry>(entry: T, context: ReadContext) =>
     readTable(
       entry,
       documents.flatMap((document) => whole(entry, document, findings)),
       nowhere,
       context,
     );
-  const many = <T extends TableEntry>(entry: T) =>
+  const many = <T extends TableEntry>(entry: T, context: ReadContext) =>
     documents
       .flatMap((document) => plugins(entry, document, findings))
       .map((occurrence) => readTable(entry, [occurrence], nowhere, context));
 
+  const bare: ReadContext = { env, findings, stores: builtInStores };
+  const awsSecretsManager = single(schema.secretstores.awsSecretsManager, bare);
+  const commands = many(schema.secretstores.command, bare);
+  const context = { ...bare, stores: storeKinds(awsSecretsManager, commands) };
   const read = {
-    agent: single(schema.agent),
-    enroll: single(schema.enroll),
-    channel: single(schema.channel),
-    inlets: many(schema.inlets.influxdb),
-    authority: single(schema.authority),
-    outlets: many(schema.outlets.influxdb),
+    awsSecretsManager,
+    commands,
+    agent: single(schema.agent, context),
+    enroll: single(schema.enroll, context),
+    channel: single(schema.channel, context),
+    inlets: many(schema.inlets.influxdb, context),
+    authority: single(schema.authority, context),
+    outlets: many(schema.outlets.influxdb, context),
   };
   checkConsistency(read, nowhere, findings);
   findings.throwIfAny();
   // Without a finding nothing is absent, so what was partial is whole.
   return {
     agent: read.agent.values as AgentConfig,
+    secretStores: {
+      awsSecretsManager: awsSecretsManager.isWritten
+        ? (awsSecretsManager.values as AwsSecretsManagerConfig)
+        : undefined,
+      command: commands.map(({ values }) => values as CommandStoreConfig),
+    },
     enroll: read.enroll.values as EnrollConfig,
     channel: read.channel.values as ChannelConfig,
     inlets: { influxdb: read.inlets.map(({ values }) => values as InfluxdbInletConfig) },
     authority: read.authority.isWritten ? (read.authority.values as AuthorityConfig) : undefined,
     outlets: { influxdb: read.outlets.map(({ values }) => values as InfluxdbOutletConfig) },
   };
+}
+
+/** What references may name. */
+function storeKinds(
+  aws: ReadTable<typeof schema.secretstores.awsSecretsManager>,
+  commands: readonly ReadTable<typeof schema.secretstores.command>[],
+): SecretStoreKinds {
+  const stores = new Map(builtInStores);
+  if (aws.isWritten && aws.values.id !== undefined) stores.set(aws.values.id, "aws-secretsmanager");
+  for (const { values } of commands) if (values.id !== undefined) stores.set(values.id, "command");
+  return stores;
 }
 
 /** Complains of top-level names and plugins that the schema does not know. */
@@ -116,11 +146,13 @@ function hint(name: string, value: unknown): string {
 
 /** Where a `[table]` stands in a document, if it does. */
 function whole(entry: TableEntry, document: TomlDocument, findings: Findings): Occurrence[] {
-  const table = document.root[entry.path];
+  const path = entry.path.split(".");
+  let table: unknown = document.root;
+  for (const name of path) table = isTable(table) && Object.hasOwn(table, name) ? table[name] : undefined;
   if (table === undefined) return [];
-  if (isTable(table)) return [{ document, path: [entry.path], table }];
+  if (isTable(table)) return [{ document, path, table }];
   findings.add(
-    document.place([entry.path]),
+    document.place(path),
     `${quoted(entry.path)} must be one table with the header ${header(entry)}`,
   );
   return [];

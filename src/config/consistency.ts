@@ -3,9 +3,12 @@ import { isLoopback, isWildcard, type ListenAddress, type TcpAddress } from "./a
 import { type Findings, type Place, quoted } from "./finding.ts";
 import { schema } from "./schema.ts";
 import { header } from "./schema-entry.ts";
+import { builtInStores, isPlainAbsolutePath } from "./secret-reference.ts";
 import type { PlacedTable, ReadTable } from "./table-reader.ts";
 
 export interface ReadConfig {
+  readonly awsSecretsManager: ReadTable<typeof schema.secretstores.awsSecretsManager>;
+  readonly commands: readonly ReadTable<typeof schema.secretstores.command>[];
   readonly agent: ReadTable<typeof schema.agent>;
   readonly enroll: ReadTable<typeof schema.enroll>;
   readonly channel: ReadTable<typeof schema.channel>;
@@ -37,6 +40,7 @@ export function checkConsistency(config: ReadConfig, nowhere: Place, findings: F
   for (const one of outlets) checkTls(one, findings);
   checkAddresses(config, findings);
   checkServices(outlets, findings);
+  checkSecretStores(config, findings);
 }
 
 /** F4: a port without a token is open beyond this machine only where the config says so. */
@@ -137,4 +141,41 @@ function checkServices(outlets: ReadConfig["outlets"], findings: Findings): void
       findings.add(outlet.place("service"), `${text}, in ${first.file}:${first.line}`);
     }
   }
+}
+
+function checkSecretStores({ awsSecretsManager, commands }: ReadConfig, findings: Findings): void {
+  const seen = new Map<string, () => Place>();
+  const all = [...(awsSecretsManager.isWritten ? [awsSecretsManager] : []), ...commands];
+  for (const store of all) {
+    const { id } = store.values;
+    if (id === undefined) continue;
+    const first = seen.get(id)?.();
+    const taken = builtInStores.has(id) ? "" : first && `, in ${first.file}:${first.line}`;
+    if (taken === undefined) seen.set(id, () => store.place("id"));
+    else findings.add(store.place("id"), `${header(store.entry)} id ${quoted(id)} is taken already${taken}`);
+  }
+  for (const store of commands) checkCommand(store, findings);
+  const { endpoint } = awsSecretsManager.values;
+  if (!endpoint?.startsWith("http:") || isLoopback(hostOf(endpoint))) return;
+  const text = `${header(awsSecretsManager.entry)} key "endpoint" would send secrets in clear text; it must be https`;
+  findings.add(awsSecretsManager.place("endpoint"), text);
+}
+
+function checkCommand(store: ReadConfig["commands"][number], findings: Findings): void {
+  const { command, environment } = store.values;
+  const [program] = command ?? [];
+  // By its path alone: whoever can set PATH must not choose the program (F1).
+  if (program !== undefined && !isPlainAbsolutePath(program)) {
+    const text = `${header(store.entry)} key "command" must begin with the absolute path of a program`;
+    findings.add(store.place("command"), text);
+  }
+  const odd = environment?.find((name) => !/^[A-Za-z_][A-Za-z0-9_]*$/.test(name));
+  if (odd === undefined) return;
+  const text = `${header(store.entry)} key "environment" takes names of variables, such as "VAULT_ADDR"`;
+  findings.add(store.place("environment"), text);
+}
+
+function hostOf(origin: string): TcpAddress {
+  const { hostname } = new URL(origin);
+  return { kind: "tcp", host: hostname.replace(/^\[|\]$/g, ""), port: 0, text: hostname };
 }

@@ -29,6 +29,14 @@ export const agent = {
       default: "auto",
       doc: '"auto" is text on a terminal and JSON otherwise.',
     },
+    secrets_reread: {
+      type: "duration",
+      off: true,
+      range: ["1s", "30d"],
+      default: "15m",
+      role: "outlet",
+      doc: 'How often secrets are read anew from their stores, so that a rotation needs no restart. It is done on SIGHUP, too, and when InfluxDB refuses a token. "" turns it off.',
+    },
   },
   tables: {},
 } as const satisfies TableEntry;

@@ -60,11 +60,19 @@ A secret key takes a reference that says where the secret is kept, and which is 
 | \`@{env:NAME}\` | the environment variable |
 | \`@{file:/path}\` | the file, without the line break at its end; 64 KiB at most |
 | \`@{systemd:NAME}\` | the credential that systemd gives the unit (\`LoadCredential=NAME:/path\`) |
+| \`@{aws:name}\`, \`@{aws:name#field}\` | AWS Secrets Manager, with \`[secretstores.aws-secretsmanager]\`: a secret that is plain text, or one field of a JSON secret |
+| \`@{ID:key}\` | what the command of \`[[secretstores.command]]\` with that id prints |
 
 A file with a secret must be closed to others: nobody but its owner may write it, and nobody but its owner
 may read it. Two forms are accepted besides: a file of root's that its group may read (\`0640 root:culvert\`),
 and a file of root's that all may read in a mount for secrets (\`/run/secrets/\`, \`/var/run/secrets/\`,
 \`/run/credentials/\`), as Docker, Kubernetes and systemd make them.
+
+Secrets are read anew every 15 minutes (\`secrets_reread\`), on SIGHUP, and when InfluxDB refuses a token, so a
+rotation needs no restart: write the new secret to its store first, then delete the old token. While a store
+cannot be read, the last value that it gave stays in use. At the start, a secret of this machine (environment,
+file, systemd) that is not there ends the node; a store that does not answer yet is asked again and again, and
+the node is not ready and says why. A ticket is read once, at the start.
 
 A secret can also come from the environment (\`"\${INFLUXDB_TOKEN}"\`) or stand in the configuration as it is;
 the latter is the least safe. A text that comes out of an environment variable is never taken for a reference.`;

@@ -5,10 +5,12 @@
 import { influxdbInlet, influxdbOutlet } from "./influxdb-tables.ts";
 import { agent, authority, channel, enroll } from "./node-tables.ts";
 import type { TableEntry } from "./schema-entry.ts";
+import { awsSecretsManager, commandStore } from "./secret-store-tables.ts";
 
 /** The tables by where they end up in `Config`. */
 export const schema = {
   agent,
+  secretstores: { awsSecretsManager, command: commandStore },
   enroll,
   channel,
   inlets: { influxdb: influxdbInlet },
@@ -24,4 +26,6 @@ export const tables: readonly TableEntry[] = [
   schema.inlets.influxdb,
   schema.authority,
   schema.outlets.influxdb,
+  schema.secretstores.awsSecretsManager,
+  schema.secretstores.command,
 ];

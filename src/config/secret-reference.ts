@@ -49,7 +49,9 @@ export function parseSecretReference(
   if (!kind) {
     const names = [...stores.keys()];
     const nearest = nearestName(store, names);
-    const hint = nearest ? `did you mean ${quoted(nearest)}?` : `known are ${names.map(quoted).join(", ")}`;
+    const hint = nearest
+      ? `did you mean ${quoted(nearest)}?`
+      : `known are ${names.map(quoted).join(", ")}, and tables below [secretstores] add others`;
     return new Problem(`names the unknown secret store ${quoted(store)}; ${hint}`);
   }
   const { fits, form } = keys[kind];

@@ -3,9 +3,8 @@ import { type Findings, type Place, Problem, quoted } from "./finding.ts";
 import type { Path } from "./key-locator.ts";
 import { nearestName } from "./nearest-name.ts";
 import { header, type KeyEntry, propertyName, type TableConfig, type TableEntry } from "./schema-entry.ts";
-import type { Environment } from "./substitution.ts";
 import { isTable, type Table, type TomlDocument } from "./toml-document.ts";
-import { readValue } from "./value-reader.ts";
+import { readValue, type ValueContext } from "./value-reader.ts";
 
 /** Where a table is written. */
 export interface Occurrence {
@@ -31,8 +30,7 @@ export interface ReadTable<T extends TableEntry> extends PlacedTable {
   readonly values: Partial<TableConfig<T>>;
 }
 
-export interface ReadContext {
-  readonly env: Environment;
+export interface ReadContext extends ValueContext {
   readonly findings: Findings;
 }
 
@@ -131,22 +129,25 @@ function readKey(
   };
   const written = table[key];
   if (!entry.list) {
-    const value = readValue(entry, written, context.env);
+    const value = readValue(entry, written, context);
     return value instanceof Problem ? complain(value) : value;
   }
   if (!Array.isArray(written)) return complain(new Problem('must be a list, as in ["...", "..."]'));
   if (written.length === 0 && entry.required === true) return complain(new Problem("is empty"));
   const values = written.map((item, index) => {
-    const value = readValue(entry, item, context.env);
+    const value = readValue(entry, item, context);
     return value instanceof Problem ? complain(value, index) : value;
   });
   return values.find((value) => value instanceof Problem) ?? values;
 }
 
+/** A default takes nothing from outside. */
+const NO_CONTEXT: ValueContext = { env: {}, stores: new Map() };
+
 function defaultValue(entry: KeyEntry): unknown {
   if (entry.default === undefined) return undefined;
-  if (Array.isArray(entry.default)) return entry.default.map((item) => readValue(entry, item, {}));
-  return readValue(entry, entry.default, {});
+  if (Array.isArray(entry.default)) return entry.default.map((item) => readValue(entry, item, NO_CONTEXT));
+  return readValue(entry, entry.default, NO_CONTEXT);
 }
 
 function hint(key: string, entry: TableEntry): string {

@@ -16,7 +16,7 @@ import { parseNetwork } from "./network.ts";
 import { parsePermissionSource } from "./permission-json.ts";
 import { parseDurationMs, parseSizeBytes } from "./quantity.ts";
 import type { KeyEntry, KeyType, ValueByType } from "./schema-entry.ts";
-import { isPlainAbsolutePath, parseSecretReference } from "./secret-reference.ts";
+import { isPlainAbsolutePath, parseSecretReference, type SecretStoreKinds } from "./secret-reference.ts";
 import { type Environment, substitute } from "./substitution.ts";
 
 interface ValueType<T> {
@@ -113,8 +113,14 @@ export const valueTypes: { readonly [K in TextType]: ValueType<ValueByType[K]> }
   },
 };
 
+/** What a value may refer to. */
+export interface ValueContext {
+  readonly env: Environment;
+  readonly stores: SecretStoreKinds;
+}
+
 /** Reads one value, or one item of a list. */
-export function readValue(entry: KeyEntry, written: unknown, env: Environment): unknown {
+export function readValue(entry: KeyEntry, written: unknown, { env, stores }: ValueContext): unknown {
   if (entry.type === "boolean" && typeof written === "boolean") return written;
   if (entry.type === "integer" && typeof written === "number") {
     return Number.isInteger(written) ? withinRange(entry, written) : new Problem(mustBe(entry));
@@ -125,7 +131,7 @@ export function readValue(entry: KeyEntry, written: unknown, env: Environment): 
   if (substituted instanceof Problem) return substituted;
   const { text, fromEnvironment } = substituted;
   if (text === "" && entry.off) return undefined;
-  if (entry.type === "secret") return parseSecretReference(written, substituted);
+  if (entry.type === "secret") return parseSecretReference(written, substituted, stores);
   if (entry.type === "permission-json") return parsePermissionSource(text);
   if (written.includes("@{"))
     return new Problem("takes no secret reference; @{store:key} is for secrets alone");

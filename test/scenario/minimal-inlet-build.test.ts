@@ -14,12 +14,13 @@ const root = fileURLToPath(new URL("../..", import.meta.url));
 
 /** What an edge device must not carry: rooms of src, and packages. */
 const FOREIGN =
-  /^src\/(?:outlet|stand-in|authority|relay|portal|cli\/demo)\/|^src\/cli\/outlet-|(?:^|\/)node_modules\/(?:undici|zod)\//;
+  /^src\/(?:outlet|stand-in|authority|relay|portal|cli\/demo)\/|^src\/cli\/outlet-|^src\/secrets\/aws-|(?:^|\/)node_modules\/(?:undici|zod|@aws-sdk|@smithy)\//;
 
 /** Said in those rooms alone; each is found in the binary that has them. */
 const SAID: readonly (readonly [text: string, saidBy: Binary])[] = [
   ["lease description", "culvert-outlet"],
   ["lease.buckets-changed", "culvert-outlet"],
+  ["secretsmanager:GetSecretValue", "culvert-outlet"],
   ["UND_ERR_HEADERS_OVERFLOW", "culvert-outlet"],
   ["ready for queries and writes", "culvert"],
   ["onboarding has already been completed", "culvert"],

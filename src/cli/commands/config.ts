@@ -4,6 +4,7 @@ import { sampleConfig } from "../../config/sample.ts";
 import { type Command, type Invocation, textOption } from "../command.ts";
 import { configOptions, loadConfig } from "../config-files.ts";
 import { type RoleCheck, wantedRoles } from "../node.ts";
+import { withSecrets } from "../node-secrets.ts";
 
 export const configSample: Command = {
   name: "config sample",
@@ -40,7 +41,12 @@ async function findingsOf(invocation: Invocation): Promise<RoleCheck> {
   try {
     const config = await loadConfig(invocation);
     wantedRoles(config, invocation.roles);
-    return (await invocation.roles.check?.(config, invocation.env)) ?? { findings: [], warnings: [] };
+    const { roles, env } = invocation;
+    const checked = await withSecrets(
+      { config, aws: roles.awsSecrets, env },
+      async (secrets) => await roles.check?.(config, secrets),
+    );
+    return checked ?? { findings: [], warnings: [] };
   } catch (thrown) {
     if (!(thrown instanceof Fault) || thrown.code !== "config.invalid") throw thrown;
     return { findings: thrown.message.split("\n"), warnings: [] };

@@ -17,6 +17,7 @@ export const run: Command = {
     const node = await startNode({ config, roles, log, env });
     for (const listener of node.listeners) terminal.out(`listening: ${listener}`);
     log.info("node.started", { identifier: node.identifier });
+    process.on("SIGHUP", () => void node.rereadSecrets());
     return untilToldToEnd(node, log);
   },
 };
