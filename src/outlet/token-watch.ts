@@ -163,12 +163,13 @@ function candidatesOf(
   const tokens = found.flatMap(({ listing }) => listing ?? []);
   const own = tokens.find(({ isOwn }) => isOwn);
   if (own) return [own];
-  return tokens.filter(
-    (token) =>
-      token.userId === userId &&
-      mayList(token) &&
-      (isOperator === undefined || (tokenKind(token.permissions) === "operator") === isOperator),
+  const fitting = tokens.filter((token) => token.userId === userId && mayList(token));
+  if (isOperator === undefined) return fitting;
+  const agreeing = fitting.filter(
+    ({ permissions }) => (tokenKind(permissions) === "operator") === isOperator,
   );
+  // A service that keeps its configuration from everyone denies it to an operator, too.
+  return agreeing.length > 0 || isOperator ? agreeing : fitting;
 }
 
 /** What lets a token see itself in the list, and the one that asks has seen some. */

@@ -103,6 +103,18 @@ describe("doctor", () => {
     expect(shown.output).not.toContain("left-over-token");
   });
 
+  it.each([
+    ["is not there", undefined],
+    ["is no TOML", "[agent\n"],
+  ])("says so where a telegraf.conf %s", async (_, text) => {
+    const pair = await makePair({ influxUrl: "http://127.0.0.1:1", adminToken: "unused" });
+    const file = join(await tempDir("telegraf"), "telegraf.conf");
+    if (text !== undefined) await writeFile(file, text);
+    const told = await doctor([...atConfig(pair.inlet), "--telegraf", file], { binary: "culvert-inlet" });
+    expect(told.code).toBe(1);
+    expect(told.bad).toContain("error telegraf.file");
+  });
+
   it("is told by an option that is wrong what is", async () => {
     const ended = await culvert(["doctor", "--telegraff", "x"]);
     expect(ended.exit.code).toBe(2);

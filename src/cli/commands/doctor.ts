@@ -15,6 +15,7 @@ import { inletHops, inletSend } from "../doctor/inlet-canary.ts";
 import { nodeFindings } from "../doctor/node-findings.ts";
 import { type KnownInlet, telegrafFindings } from "../doctor/telegraf-findings.ts";
 import type { CanaryOptions } from "../node.ts";
+import { withSecrets } from "../node-secrets.ts";
 import { readTextFile } from "../text-file.ts";
 
 export const doctor: Command = {
@@ -57,7 +58,8 @@ async function examine(invocation: Invocation): Promise<Finding[]> {
   const stateDir = await stateDirOf(invocation);
   const told = await statusOf(stateDir);
   const telegrafFile = textOption(invocation, "telegraf");
-  const telegraf = telegrafFile === undefined ? undefined : await telegrafRoot(telegrafFile, invocation);
+  const read = telegrafFile === undefined ? undefined : await telegrafRoot(telegrafFile, invocation);
+  const telegraf = read instanceof Fault ? undefined : read;
   const inlets = knownInlets(config, told);
   const canary = invocation.options.canary === true ? canaryOptions(invocation, telegraf) : undefined;
   return [
@@ -65,12 +67,27 @@ async function examine(invocation: Invocation): Promise<Finding[]> {
     ...(await configFileFindings(files, config)),
     ...(await stateFindings(stateDir)),
     ...(config ? await secretFileFindings(config) : []),
-    ...(told instanceof Fault ? [notRunning(told)] : nodeFindings(told)),
-    ...(config ? ((await invocation.roles.examine?.({ config, env: invocation.env, canary })) ?? []) : []),
+    ...(told instanceof Fault
+      ? [notRunning(told)]
+      : nodeFindings(told, config !== undefined && invocation.roles.examine !== undefined)),
+    ...(config ? await roleFindings(invocation, config, canary) : []),
     ...(config ? [] : [withoutConfig()]),
+    ...(read instanceof Fault ? unreadTelegraf(read) : []),
     ...(telegraf ? telegrafFindings(telegraf, inlets) : []),
     ...(canary ? await inletCanaries(canary, inlets, config) : []),
   ];
+}
+
+async function roleFindings(
+  { roles, env }: Invocation,
+  config: Config,
+  canary: CanaryOptions | undefined,
+): Promise<readonly Finding[]> {
+  const found = await withSecrets(
+    { config, aws: roles.awsSecrets, env },
+    async (secrets) => await roles.examine?.({ config, secrets, canary }),
+  );
+  return found ?? [];
 }
 
 /** The config, or what is wrong with it. */
@@ -108,8 +125,22 @@ function withoutConfig(): Finding {
   return { severity: "info", check: "config", message };
 }
 
-async function telegrafRoot(file: string, { env }: Invocation): Promise<Told> {
-  return parseTelegrafFile({ file, text: await readTextFile(file, "--telegraf") }, env);
+/** What is in it, or why it cannot be read. */
+async function telegrafRoot(file: string, { env }: Invocation): Promise<Told | Fault> {
+  try {
+    return parseTelegrafFile({ file, text: await readTextFile(file, "--telegraf") }, env);
+  } catch (thrown) {
+    if (thrown instanceof Fault && thrown.code === "config.invalid") return thrown;
+    throw thrown;
+  }
+}
+
+function unreadTelegraf({ message }: Fault): Finding[] {
+  const remedy =
+    "run this as a user who may read it, with the variables that Telegraf has; then: telegraf --test";
+  return message
+    .split("\n")
+    .map((line) => ({ severity: "error", check: "telegraf.file", message: line, remedy }));
 }
 
 /** From the config, else from the node that runs. */

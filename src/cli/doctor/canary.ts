@@ -105,7 +105,10 @@ function lookUp(answer: CanaryAnswer, { value, ms }: { value: number; ms: number
     return { severity: "ok", check, message: `it was found again in ${msText(ms)}` };
   }
   if (answer.status === 401 || answer.status === 403) {
-    const message = `it was not looked for, because the lease may not read: InfluxDB's 204 says that it is stored`;
+    const who = answer.body.includes('"policy.denied"')
+      ? "the outlet's policy does not let this member"
+      : "the lease may not";
+    const message = `it was not looked for, because ${who} read: InfluxDB's 204 says that it is stored`;
     return { severity: "info", check, message };
   }
   if (answer.status === 200) {

@@ -50,9 +50,11 @@ export async function stateFindings(stateDir: string): Promise<Finding[]> {
 
 /** Of the files that the config's secrets are kept in. */
 export async function secretFileFindings(config: Config): Promise<Finding[]> {
-  const paths = secretsOf(config).flatMap((secret) =>
+  const stored = secretsOf(config).flatMap((secret) =>
     secret.kind === "stored" && secret.store === "file" ? [secret.key] : [],
   );
+  const keys = config.outlets.influxdb.flatMap(({ tlsKey }) => tlsKey ?? []);
+  const paths = [...stored, ...keys];
   const findings = await Promise.all([...new Set(paths)].map((path) => secretFileFinding(path)));
   return findings;
 }

@@ -7,14 +7,17 @@ import type { Finding } from "./finding.ts";
 /** Credentials and leases bear some skew; beyond it, dates in logs mislead at least. */
 const CLOCK_SKEW_MS = 30_000;
 
-export function nodeFindings(told: Told): Finding[] {
+/** @param asked InfluxDB is asked besides: what the node knows of it is left out. */
+export function nodeFindings(told: Told, asked = false): Finding[] {
   const { inlet, outlet } = record(told.roles);
   return [
     versionFinding(told),
     ...readyFindings(told),
     ...enrollmentFindings(record(told.enrollment)),
     ...(inlet === undefined ? [] : inletFindings(record(inlet))),
-    ...(outlet === undefined ? [] : records(record(outlet).services).flatMap(serviceFindings)),
+    ...(outlet === undefined
+      ? []
+      : records(record(outlet).services).flatMap((service) => serviceFindings(service, asked))),
     ...(outlet === undefined ? [] : rosterFindings(record(record(outlet).roster))),
     ...(told.authority === undefined ? [] : authorityFindings(record(told.authority))),
   ];
@@ -132,7 +135,8 @@ function inletFindings({ channel, services }: Told): Finding[] {
   return findings;
 }
 
-function serviceFindings({ name, leases, certificates, tlsFilesTrouble }: Told): Finding[] {
+function serviceFindings(told: Told, asked: boolean): Finding[] {
+  const { name, leases, certificates, tlsFilesTrouble, token } = told;
   const service = String(name);
   const findings: Finding[] = [];
   const { revocationsPending, count, listed, creationsLost } = record(leases);
@@ -159,7 +163,16 @@ function serviceFindings({ name, leases, certificates, tlsFilesTrouble }: Told):
       message: `${service}: ${creationsLost} creations had no answer; what they made is looked for in InfluxDB's list`,
     });
   }
-  return [...findings, ...certificateFindings(service, certificates, text(tlsFilesTrouble))];
+  if (!asked) {
+    for (const message of texts(record(token).warnings))
+      findings.push(tokenFinding(`${service}: ${message}`));
+  }
+  return [...findings, ...certificateFindings(service, asked ? [] : certificates, text(tlsFilesTrouble))];
+}
+
+export function tokenFinding(message: string): Finding {
+  const remedy = 'make one that can do less: "The outlet\'s own token" in docs/operations.md';
+  return { severity: "warn", check: "token.rights", message, remedy };
 }
 
 /** @param certificates as `/status` has them: `which`, `subject`, `expiresAt`, `state`. */

@@ -16,7 +16,7 @@ import { spanText } from "../span-text.ts";
 import type { Finding } from "./finding.ts";
 import { influxdbVersionFindings } from "./influxdb-version.ts";
 import { leaseScribe } from "./lease-scribe.ts";
-import { certificateFindings, clockFinding } from "./node-findings.ts";
+import { certificateFindings, clockFinding, tokenFinding } from "./node-findings.ts";
 import { outletCanary } from "./outlet-canary.ts";
 
 const YEAR_MS = 365 * 86_400_000;
@@ -33,14 +33,15 @@ export async function examineOutlets(examination: Examination): Promise<Finding[
 }
 
 async function examineOutlet(outlet: InfluxdbOutletConfig, examination: Examination): Promise<Finding[]> {
-  const { config, env, canary } = examination;
+  const { config, secrets, canary } = examination;
   const findings: Finding[] = [];
   const { service } = outlet;
   try {
     const permissions = await permissionRules(outlet);
     const { upstream, certificates } = await openUpstream(outlet, silentLog);
     try {
-      const api = new InfluxdbApi({ send: influxdbSend(upstream), token: adminToken(outlet, { env }) });
+      const token = await adminToken(outlet, { secrets });
+      const api = new InfluxdbApi({ send: influxdbSend(upstream), token });
       const { version, date } = await api.ping();
       findings.push(...influxdbVersionFindings(version), ...clockFindings(date));
       findings.push(...certificateFindings(service, certificates.status()));
@@ -87,14 +88,7 @@ function clockFindings(date: string | undefined): Finding[] {
 
 function tokenFindings(review: TokenReview): Finding[] {
   const { kind, reason, madeAtMs } = review;
-  const warnings = tokenWarnings(review).map(
-    (message): Finding => ({
-      severity: "warn",
-      check: "token.rights",
-      message,
-      remedy: 'make one that can do less: "The outlet\'s own token" in docs/operations.md',
-    }),
-  );
+  const warnings = tokenWarnings(review).map(tokenFinding);
   if (kind === "unknown") {
     const message = `what the outlet's own token may do is not known: ${reason}`;
     return [{ severity: "info", check: "token.kind", message }, ...warnings];

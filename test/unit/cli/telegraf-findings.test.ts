@@ -1,3 +1,4 @@
+import { readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
 import { type KnownInlet, telegrafFindings } from "../../../src/cli/doctor/telegraf-findings.ts";
 import { parseListenAddress } from "../../../src/config/address.ts";
@@ -99,6 +100,11 @@ describe("a telegraf.conf", () => {
     const findings = telegrafFindings(parseTelegrafFile({ file: "f", text }, {}), [inlet]);
     expect(findings).toHaveLength(2);
     expect(JSON.stringify(findings)).not.toContain("hidden");
+  });
+
+  it.each(["direct", "enrolled"])("of telegraf-examples/%s is good", (name) => {
+    const file = new URL(`../../../telegraf-examples/${name}/telegraf.conf`, import.meta.url);
+    expect(found(readFileSync(file, "utf8"))).toEqual([]);
   });
 
   it("that is no TOML is an error with its line", () => {

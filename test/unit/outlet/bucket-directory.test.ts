@@ -10,6 +10,8 @@ class DirectoryBed {
   readonly asked: string[] = [];
   readonly changed: string[] = [];
   organization: string | undefined = ORGANIZATION;
+  /** Of the bucket that is found by its id, whatever that is. */
+  organizationById: string | undefined;
   nowMs = 0;
   readonly directory: BucketDirectory;
 
@@ -22,6 +24,8 @@ class DirectoryBed {
           const id = this.buckets.get(name);
           return id === undefined ? undefined : { id, organizationId: ORGANIZATION };
         },
+        findBucketById: async (id): Promise<FoundBucket | undefined> =>
+          this.organizationById === undefined ? undefined : { id, organizationId: this.organizationById },
       },
       organization: "edge",
       fixed,
@@ -133,5 +137,37 @@ describe("the bucket directory", () => {
     bed.buckets.set("a", "1");
     await bed.refresh();
     expect((await bed.resolve("a"))[0]?.organizationId).toBe(ORGANIZATION);
+  });
+
+  describe("of an id", () => {
+    const ID = "00000000000000bb";
+
+    it("finds the bucket where the config names it so", async () => {
+      const bed = new DirectoryBed([ID]);
+      bed.organizationById = ORGANIZATION;
+      await bed.refresh();
+      expect(await bed.resolve(ID)).toMatchObject([{ bucketId: ID, organizationId: ORGANIZATION }]);
+    });
+
+    it("finds the bucket of that name first", async () => {
+      const bed = new DirectoryBed([ID]);
+      bed.organizationById = ORGANIZATION;
+      bed.buckets.set(ID, "00000000000000cc");
+      await bed.refresh();
+      expect(await bed.resolve(ID)).toMatchObject([{ bucketId: "00000000000000cc" }]);
+    });
+
+    it("does not find one of another organization", async () => {
+      const bed = new DirectoryBed([ID]);
+      bed.organizationById = "00000000000000ff";
+      await expect(bed.refresh()).rejects.toMatchObject({ code: "lease.denied" });
+    });
+
+    it("finds none where a member's attribute makes it: that would lead past what bounds names", async () => {
+      const bed = new DirectoryBed([]);
+      bed.organizationById = ORGANIZATION;
+      await bed.refresh();
+      await expect(bed.resolve(ID)).rejects.toMatchObject({ code: "lease.denied" });
+    });
   });
 });

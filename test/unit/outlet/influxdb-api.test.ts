@@ -319,3 +319,65 @@ describe("the admin token", () => {
     expect(sent).toHaveLength(2);
   });
 });
+
+describe("finding out about the admin token", () => {
+  const USER = "00000000000000dd";
+
+  it("tells the user that it belongs to", async () => {
+    expect(await apiOf(json({ id: USER, name: "culvert" })).api.ownUserId()).toBe(USER);
+  });
+
+  it.each([401, 403, 404, 405])(
+    "takes %s for an answer, and reads the token no second time",
+    async (status) => {
+      const { api, requests } = apiOf(refused(status));
+      expect(await api.ownUserId()).toBeUndefined();
+      expect(requests).toHaveLength(1);
+    },
+  );
+
+  it.each([
+    [200, { config: {} }, true],
+    [401, {}, false],
+    [403, {}, false],
+    [404, {}, undefined],
+    [200, "something else", undefined],
+  ])("an answer of %s to the server's configuration", async (status, body, isOperator) => {
+    expect(await apiOf(json(body, status)).api.isOperator()).toBe(isOperator);
+  });
+
+  it.each([429, 500, 503])("throws for InfluxDB's trouble, %s", async (status) => {
+    expect((await faultOf(apiOf(refused(status)).api.ownUserId())).code).toBe("upstream.unreachable");
+  });
+
+  it("lists what a token may do that may list tokens, and shows no token's text", async () => {
+    const permissions = [{ action: "read", resource: { type: "authorizations", orgID: ORG } }];
+    const entry = { id: AUTHORIZATION, description: "d", status: "active", userID: USER, permissions };
+    const list = (token: string) =>
+      apiOf(json({ authorizations: [{ ...entry, token }] })).api.listAuthorizations();
+    const [own] = await list(ADMIN);
+    expect(own).toMatchObject({ inClear: true, listing: { userId: USER, isOwn: true } });
+    expect(own!.listing!.permissions).toEqual([
+      { action: "read", type: "authorizations", orgId: ORG, id: undefined, name: undefined },
+    ]);
+    expect(JSON.stringify(own)).not.toContain(ADMIN);
+    expect((await list("another"))[0]).toMatchObject({ inClear: true, listing: { isOwn: false } });
+    expect((await list(""))[0]).not.toHaveProperty("inClear");
+  });
+});
+
+describe("finding a bucket by its id", () => {
+  const buckets = [{ id: BUCKET, orgID: ORG, name: "metrics" }];
+
+  it("takes the one of exactly this id", async () => {
+    const { api } = apiOf(json({ buckets }));
+    expect(await api.findBucketById(BUCKET)).toEqual({ id: BUCKET, organizationId: ORG });
+    expect(await api.findBucketById(ORG)).toBeUndefined();
+  });
+
+  it("asks InfluxDB for nothing that is no id", async () => {
+    const { api, requests } = apiOf(json({ buckets }));
+    expect(await api.findBucketById("metrics")).toBeUndefined();
+    expect(requests).toEqual([]);
+  });
+});
