@@ -84,6 +84,8 @@ const rooms: Readonly<Record<string, Room>> = {
       "metrics.ts": ["prom-client"],
       "admin-server.ts": ["hono"],
       "admin-authority.ts": ["hono", "zod"],
+      "admin-leases.ts": ["hono"],
+      "child-command.ts": ["node:child_process"],
       "certificate-file.ts": ["node:crypto"],
       "demo/demo-influxdb.ts": ["node:crypto", "@hono/node-server"],
     },

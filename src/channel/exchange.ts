@@ -21,6 +21,12 @@ import {
   readLeaseReply,
   readLeaseRequest,
 } from "./lease-heads.ts";
+import {
+  type OwnLeasesReplyHead,
+  type OwnLeasesRequestHead,
+  readOwnLeasesReply,
+  readOwnLeasesRequest,
+} from "./own-lease-heads.ts";
 
 /** Inlet → outlet: one HTTP request of a client. The body follows as stream data. */
 export interface HttpRequestHead {
@@ -76,7 +82,7 @@ export interface Sighting {
 export const cloneEvidences = ["both-live", "alternating", "stale"] as const;
 export type CloneEvidence = (typeof cloneEvidences)[number];
 
-export type ServiceRequestHead = HttpRequestHead | LeaseRequestHead;
+export type ServiceRequestHead = HttpRequestHead | LeaseRequestHead | OwnLeasesRequestHead;
 export type AuthorityRequestHead = EnrollRequestHead | RenewRequestHead | RosterRequestHead;
 export type RequestHead = ServiceRequestHead | AuthorityRequestHead;
 
@@ -127,6 +133,7 @@ export interface FaultReplyHead {
 export type ReplyHead =
   | HttpReplyHead
   | LeaseReplyHead
+  | OwnLeasesReplyHead
   | CredentialReplyHead
   | RosterReplyHead
   | FaultReplyHead;
@@ -159,6 +166,7 @@ export function decodeRequestHead(bytes: Uint8Array): RequestHead {
     };
   }
   if (head.kind === "lease") return readLeaseRequest(head);
+  if (head.kind === "own-leases") return readOwnLeasesRequest(head);
   if (head.kind === "enroll")
     return { kind: "enroll", pass: readText(head.pass), proof: readText(head.proof) };
   if (head.kind === "renew") return { kind: "renew" };
@@ -188,6 +196,7 @@ export function decodeReplyHead(bytes: Uint8Array): ReplyHead {
     };
   }
   if (head.kind === "lease") return readLeaseReply(head);
+  if (head.kind === "own-leases") return readOwnLeasesReply(head);
   if (head.kind === "credential") {
     return {
       kind: "credential",

@@ -16,12 +16,16 @@ import { defaultInletLimits } from "../proxy/inlet-limits.ts";
 import type { InletListener } from "../proxy/listener.ts";
 import { startListener } from "../proxy/listener-runtime.ts";
 import type { AdminAuthority } from "./admin-authority.ts";
+import { leaseRoutes } from "./admin-leases.ts";
 import { adminSocketPath, knock } from "./admin-socket.ts";
+import type { NodeLeases } from "./node-leases.ts";
 import { StateDirectory } from "./state-directory.ts";
 
 export interface AdminSource {
   /** What `/status` tells: plain data with no secret in it. */
   status(): Record<string, unknown>;
+  /** What this node knows of leases. */
+  readonly leases?: NodeLeases;
   /** Where this node has the authority. */
   readonly authority?: AdminAuthority;
 }
@@ -121,6 +125,7 @@ function adminApp({ source, authorityRoutes, log }: ServeAdminOptions): InletApp
   const tooLarge = new Fault("request.body-too-large", `a body here has at most ${MAX_BODY_BYTES} bytes`);
   app.use(bodyLimit({ maxSize: MAX_BODY_BYTES, onError: () => answered(tooLarge) }));
   app.get("/status", (context) => context.json(source.status()));
+  if (source.leases) app.route("/", leaseRoutes(source.leases));
   if (source.authority && authorityRoutes) app.route("/", authorityRoutes(source.authority));
   app.notFound(({ req }) => answered(source.authority ? unknown(req.path) : withoutAuthority(req.path)));
   app.onError((thrown) => {
@@ -159,6 +164,8 @@ function withoutAuthority(path: string): Fault {
 const STATUS: { readonly [code in FaultCode]?: number } = {
   "request.route": 404,
   "member.unknown": 404,
+  "lease.limit": 429,
+  "lease.denied": 400,
   "admin.unreachable": 404,
   "request.body-too-large": 413,
   "identity.malformed": 400,

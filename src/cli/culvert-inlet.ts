@@ -2,7 +2,9 @@
 import { configCheck, configSample } from "./commands/config.ts";
 import { doctor } from "./commands/doctor.ts";
 import { enroll } from "./commands/enroll.ts";
+import { exec } from "./commands/exec.ts";
 import { identityShow } from "./commands/identity.ts";
+import { inletLeaseCommands, leaseCommands } from "./commands/lease.ts";
 import { run } from "./commands/run.ts";
 import { status } from "./commands/status.ts";
 import { versionCommand } from "./commands/version.ts";
@@ -11,7 +13,19 @@ import { startInletRole } from "./inlet-role.ts";
 
 await main(
   "culvert-inlet",
-  [run, configSample, configCheck, enroll, status, doctor, identityShow, versionCommand],
+  [
+    run,
+    configSample,
+    configCheck,
+    enroll,
+    ...leaseCommands,
+    ...inletLeaseCommands,
+    exec,
+    status,
+    doctor,
+    identityShow,
+    versionCommand,
+  ],
   {
     inlet: startInletRole,
   },

@@ -7,6 +7,7 @@ import { configCheck, configSample } from "./commands/config.ts";
 import { doctor } from "./commands/doctor.ts";
 import { enroll } from "./commands/enroll.ts";
 import { identityShow } from "./commands/identity.ts";
+import { leaseCommands } from "./commands/lease.ts";
 import { memberCommands } from "./commands/member.ts";
 import { run } from "./commands/run.ts";
 import { status } from "./commands/status.ts";
@@ -26,6 +27,7 @@ await main(
     ...ticketCommands,
     enroll,
     ...memberCommands,
+    ...leaseCommands,
     authorityBackup,
     status,
     doctor,

@@ -7,7 +7,9 @@ import { configCheck, configSample } from "./commands/config.ts";
 import { demo } from "./commands/demo.ts";
 import { doctor } from "./commands/doctor.ts";
 import { enroll } from "./commands/enroll.ts";
+import { exec } from "./commands/exec.ts";
 import { identityShow } from "./commands/identity.ts";
+import { inletLeaseCommands, leaseCommands } from "./commands/lease.ts";
 import { memberCommands } from "./commands/member.ts";
 import { run } from "./commands/run.ts";
 import { status } from "./commands/status.ts";
@@ -29,6 +31,9 @@ await main(
     ...ticketCommands,
     enroll,
     ...memberCommands,
+    ...leaseCommands,
+    ...inletLeaseCommands,
+    exec,
     authorityBackup,
     status,
     doctor,

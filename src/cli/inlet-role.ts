@@ -16,6 +16,7 @@ import type { InletListener } from "../proxy/listener.ts";
 import { startListener } from "../proxy/listener-runtime.ts";
 import { Dialer } from "../transport/dialer.ts";
 import { allowList } from "./allow-list.ts";
+import { inletLeases } from "./inlet-leases.ts";
 import type { Metric } from "./metrics.ts";
 import type { NodeContext, Role } from "./node-context.ts";
 import type { Standing } from "./standing.ts";
@@ -23,6 +24,7 @@ import type { Standing } from "./standing.ts";
 interface Inlet {
   readonly config: InfluxdbInletConfig;
   readonly app: InletApp;
+  readonly uplink: Uplink;
   readonly leases: LeaseClient;
   readonly counts: InletCounts;
   readonly addresses: AddressGuard;
@@ -108,6 +110,15 @@ export async function startInletRole(context: NodeContext): Promise<Role> {
       })),
     }),
     metrics: () => inletMetrics(dialer, inlets),
+    leases: inletLeases({
+      member: context.identity.identifier,
+      services: () =>
+        inlets.map(({ config: { service }, uplink, leases }) => ({
+          service,
+          uplink,
+          tokenAt: () => leases.status().tokenAt,
+        })),
+    }),
     async stop(graceMs) {
       // The channel stays until the clients have their answers.
       await Promise.all(inlets.map(({ listener }) => listener.stop(graceMs)));
@@ -152,7 +163,7 @@ async function openInlet(config: InfluxdbInletConfig, dialer: Dialer, context: N
   const allows = await allowList(config.allowFrom);
   const addresses = new AddressGuard({ ...(allows && { allows }), log });
   const listener = await startListener({ at: config.listen, app, limits, addresses, log });
-  return { config, app, leases, counts, addresses, listener };
+  return { config, uplink, app, leases, counts, addresses, listener };
 }
 
 /** Why a peer may not be this inlet's outlet; undefined where it may. */

@@ -15,6 +15,7 @@ import type { Ticker } from "../transport/ticker.ts";
 import type { WireProvider } from "../transport/wire.ts";
 import type { AuthorityPart } from "./authority-part.ts";
 import type { Metric } from "./metrics.ts";
+import type { RoleLeases } from "./node-leases.ts";
 import type { Standing } from "./standing.ts";
 
 export interface NodeContext {
@@ -52,6 +53,8 @@ export interface Role {
   /** The leases and the channels of one member, where this role has any: plain data with no secret in it. */
   leasesOf?(member: Identifier): readonly unknown[];
   channelsOf?(member: Identifier): readonly unknown[];
+  /** Its leases, one by one. */
+  readonly leases: RoleLeases;
   /** Finishes what is under way and ends, at the latest after `graceMs`. */
   stop(graceMs: number): Promise<void>;
 }

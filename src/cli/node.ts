@@ -16,6 +16,7 @@ import type { Finding } from "./doctor/finding.ts";
 import { loadOrCreateIdentity } from "./identity-store.ts";
 import { exposition, processMetrics } from "./metrics.ts";
 import type { NodeContext, Role, StartRole } from "./node-context.ts";
+import { NodeLeases } from "./node-leases.ts";
 import { type AwsStore, openSecrets } from "./node-secrets.ts";
 import { type Standing, startStanding } from "./standing.ts";
 import { serveStatus } from "./status-server.ts";
@@ -140,7 +141,11 @@ export async function startNode({ config, roles, log, env }: NodeOptions): Promi
     servers.push(
       await serveAdmin({
         stateDir: config.agent.stateDir,
-        source: { status, ...(authority && { authority: forOperators(authority, running) }) },
+        source: {
+          status,
+          leases: new NodeLeases(() => running.map(({ leases }) => leases)),
+          ...(authority && { authority: forOperators(authority, running) }),
+        },
         ...(roles.authority && { authorityRoutes: roles.authority.routes }),
         log,
       }),

@@ -7,7 +7,7 @@ export function outletMetrics(services: readonly InfluxdbService[]): Metric[] {
   for (const service of services) {
     const labels = { service: service.name };
     const { counts } = service;
-    const { leases, totals, revocationsPending, ready } = service.keeper.snapshot();
+    const { leases, totals, revocationsPending, ready, foreign } = service.keeper.snapshot();
     const add = (kind: Metric["kind"], name: string, help: string, value: number): void => {
       metrics.push({ kind, name, help, value, labels });
     };
@@ -18,6 +18,13 @@ export function outletMetrics(services: readonly InfluxdbService[]): Metric[] {
     add("gauge", "outlet_requests_active", "Requests under way.", counts.active);
     add("counter", "outlet_received_bytes_total", "Request body bytes from members.", counts.receivedBytes);
     add("counter", "outlet_sent_bytes_total", "Answer body bytes to members.", counts.sentBytes);
+    add("gauge", "outlet_leases_foreign", "Tokens that look like leases of another outlet.", foreign.count);
+    add(
+      "gauge",
+      "outlet_leases_orphaned",
+      "Of those, past their expiry by more than an hour.",
+      foreign.orphaned,
+    );
     add("gauge", "outlet_leases", "InfluxDB tokens of ours that may be alive.", leases.length);
     add("counter", "outlet_leases_created_total", "Tokens made.", totals.created);
     add(

@@ -2,17 +2,13 @@
  * What takes channels in, of a node: its outlets, its authority, or both. Whoever keeps the member list, here
  * or elsewhere, decides who a peer is; a change of it is felt on channels and leases at once.
  */
-import { systemClock } from "../base/clock.ts";
 import { silentLog } from "../base/log.ts";
 import type { Secret } from "../base/secret.ts";
 import type { Sighting } from "../channel/exchange.ts";
 import type { InfluxdbOutletConfig } from "../config/config.ts";
 import { isIdentifier } from "../identity/identifier.ts";
 import type { Member, Roster } from "../identity/roster.ts";
-import { InfluxdbApi } from "../outlet/influxdb-api.ts";
-import { influxdbSend } from "../outlet/influxdb-send.ts";
 import { InfluxdbService } from "../outlet/influxdb-service.ts";
-import { LeaseKeeper } from "../outlet/lease-keeper.ts";
 import { ProfileBook } from "../outlet/lease-profile.ts";
 import { ServiceDirectory } from "../outlet/service-directory.ts";
 import type { TokenWatch } from "../outlet/token-watch.ts";
@@ -20,9 +16,11 @@ import type { Upstream } from "../outlet/upstream.ts";
 import { allowList } from "./allow-list.ts";
 import { ChannelDoor } from "./channel-door.ts";
 import { type InfluxdbUpstream, openUpstream } from "./influxdb-upstream.ts";
+import { openLeases, outletSecret } from "./lease-source.ts";
 import type { NodeContext, Role } from "./node-context.ts";
+import { outletLeases } from "./outlet-leases.ts";
 import { outletMetrics } from "./outlet-metrics.ts";
-import { tokenWarnings, tokenWatch } from "./outlet-token.ts";
+import { tokenWarnings } from "./outlet-token.ts";
 import { permissionRules } from "./permission-rules.ts";
 import { type FollowedRoster, followRoster } from "./roster-source.ts";
 
@@ -40,7 +38,7 @@ export async function startOutletRole(context: NodeContext): Promise<Role> {
     observe: observer(context, followed),
     onStream: (stream, head, peer) => directory.accept(stream, head, peer),
   });
-  const mayHold = holderCheck(config.outlets.influxdb, roster);
+  const mayHold = holderCheck(config.outlets.influxdb, roster, door);
   const outlets = await Promise.all(
     config.outlets.influxdb.map((outlet) => makeOutlet(outlet, { context, door, mayHold })),
   );
@@ -98,6 +96,7 @@ export async function startOutletRole(context: NodeContext): Promise<Role> {
           .map((lease) => ({ service: name, ...lease })),
       ),
     channelsOf: (member) => door.channelsOf(member),
+    leases: outletLeases(services),
     async stop(graceMs) {
       const deadlineMs = performance.now() + graceMs;
       door.drain(DRAIN_BACK_OFF_MS);
@@ -126,7 +125,7 @@ interface Outlet {
   readonly service: InfluxdbService;
   readonly upstream: Upstream;
   readonly tls: InfluxdbUpstream;
-  readonly tokenWatch: TokenWatch;
+  readonly tokenWatch: TokenWatch | undefined;
 }
 
 /** What was seen of members goes to whoever keeps their list. */
@@ -154,17 +153,21 @@ function memberChanged(member: Member, services: readonly InfluxdbService[], doo
 function holderCheck(
   outlets: readonly InfluxdbOutletConfig[],
   roster: Roster | undefined,
+  door: ChannelDoor,
 ): (member: string) => boolean | undefined {
   const pinned = new Set<string>(outlets.flatMap(({ authorized }) => authorized));
   return (member) => {
     if (!isIdentifier(member)) return undefined;
     const known = roster?.find(member);
     if (known) return known.state === "active";
-    return roster?.complete && !pinned.has(member) ? false : undefined;
+    if (!roster?.complete || pinned.has(member)) return undefined;
+    // Who was let in by a new credential may be newer than the list.
+    return door.channelsOf(member).length > 0 ? undefined : false;
   };
 }
 
-function outletStatus({ service, config, tls, tokenWatch: { review } }: Outlet): Record<string, unknown> {
+function outletStatus({ service, config, tls, tokenWatch }: Outlet): Record<string, unknown> {
+  const review = tokenWatch?.review;
   const { leases, ...keeper } = service.keeper.snapshot();
   const { url, insecureSkipVerify, leasePlacement, allow } = config;
   return {
@@ -190,9 +193,9 @@ async function makeOutlet(
   },
 ): Promise<Outlet> {
   const { context, door, mayHold } = node;
-  const { crypto, identity } = context;
   const log = context.log.with({ service: config.service });
-  const token = await adminToken(config, context);
+  // First of all: a secret that is not there ends the start.
+  await outletSecret(config, context);
   const tls = await openUpstream(config, log);
   const { upstream } = tls;
   if (config.insecureSkipVerify) {
@@ -202,45 +205,24 @@ async function makeOutlet(
     });
   }
   const permissions = await permissionRules(config);
-  const api = new InfluxdbApi({ send: influxdbSend(upstream), token });
-  const watch = tokenWatch({ config, permissions, api, log });
   const profiles = new ProfileBook({
     permissions,
     routes: config.routes === "all" ? "all" : "lease",
   });
-  const keeper = new LeaseKeeper({
-    realm: `${identity.identifier}/${config.service}`,
-    key: identity.deriveKey("lease description", crypto),
-    resumeKey: identity.deriveKey("lease resume", crypto),
-    crypto,
-    api,
-    tokenWatch: watch,
-    organization: config.organization,
-    fixedBuckets: profiles.fixedBuckets,
-    mayHold,
-    strategy: config.leaseStrategy,
-    lifetimeMs: config.leaseExpiresInMs,
-    clock: systemClock,
-    random: Math.random,
-    schedule: (delayMs, run) => {
-      const timer = setTimeout(run, delayMs);
-      return () => clearTimeout(timer);
-    },
-    log,
-  });
+  const leases = await openLeases(config, { context, upstream, permissions, profiles, mayHold, log });
   const service = new InfluxdbService({
     name: config.service,
     subjectOf: (peer) => door.subjectOf(peer),
     rules: { authorized: new Set(config.authorized), allow: config.allow, openRoutes: config.openRoutes },
     profiles,
     placement: config.leasePlacement,
-    keeper,
+    keeper: leases.keeper,
     upstream,
     maxBodyBytes: config.maxBodyBytes,
     leaseLifetimeMs: config.leaseExpiresInMs,
     log,
   });
-  return { config, service, upstream, tls, tokenWatch: watch };
+  return { config, service, upstream, tls, tokenWatch: leases.tokenWatch };
 }
 
 export async function makeUpstream(config: InfluxdbOutletConfig): Promise<Upstream> {
@@ -252,10 +234,10 @@ export async function makeUpstream(config: InfluxdbOutletConfig): Promise<Upstre
  * @throws Fault `secret.unavailable` for one of this machine that is not there.
  */
 export async function adminToken(
-  { token }: Pick<InfluxdbOutletConfig, "token">,
-  { secrets }: Pick<NodeContext, "secrets">,
+  config: Parameters<typeof outletSecret>[0],
+  node: Pick<NodeContext, "secrets">,
 ): Promise<(refused?: Secret) => Promise<Secret>> {
-  const source = await secrets.open(token);
+  const source = await outletSecret(config, node);
   return (refused) => source.current(refused);
 }
 

@@ -37,7 +37,10 @@ export function checkConsistency(config: ReadConfig, nowhere: Place, findings: F
     checkExposure(one, findings);
     checkAllowFrom(one, findings);
   }
-  for (const one of outlets) checkTls(one, findings);
+  for (const one of outlets) {
+    checkTls(one, findings);
+    checkStrategy(one, findings);
+  }
   checkAddresses(config, findings);
   checkServices(outlets, findings);
   checkSecretStores(config, findings);
@@ -76,6 +79,25 @@ function checkTls(outlet: ReadConfig["outlets"][number], findings: Findings): vo
     const text = `${header(outlet.entry)} key ${quoted(key)} does nothing, for the url is not https`;
     findings.add(outlet.place(key), text);
   }
+}
+
+/** A token that makes others, and one that takes their place: never both, and the second never leaves the outlet. */
+function checkStrategy(outlet: ReadConfig["outlets"][number], findings: Findings): void {
+  const { leaseStrategy, leasePlacement } = outlet.values;
+  if (leaseStrategy === undefined) return; // complained of already
+  const isFixed = leaseStrategy === "fixed";
+  const key = (name: string) => `${header(outlet.entry)} key ${quoted(name)}`;
+  const [needed, useless] = isFixed
+    ? ["fixed_token", ["token", "allow_operator_token"]]
+    : ["token", ["fixed_token"]];
+  if (!outlet.has(needed)) findings.add(outlet.place(), `${key(needed)} is missing`);
+  for (const name of useless) {
+    const text = `${key(name)} does nothing with lease_strategy = ${quoted(leaseStrategy)}`;
+    if (outlet.has(name)) findings.add(outlet.place(name), text);
+  }
+  if (!isFixed || leasePlacement !== "inlet") return;
+  const text = `${key("lease_placement")} must be "outlet" with lease_strategy = "fixed": that token never ends, and must not leave the outlet`;
+  findings.add(outlet.place(outlet.has("lease_placement") ? "lease_placement" : "lease_strategy"), text);
 }
 
 /** An enrolled node has the addresses from its authority; one that knows the outlet by identifier has none. */

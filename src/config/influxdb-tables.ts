@@ -134,9 +134,9 @@ export const influxdbOutlet = {
     },
     token: {
       type: "secret",
-      required: true,
+      suggested: true,
       example: "@{env:INFLUXDB_TOKEN}",
-      doc: "Token that may create and delete authorizations, and holds every right that is leased.",
+      doc: 'Token that may create and delete authorizations, and holds every right that is leased. Needed unless lease_strategy = "fixed".',
     },
     allow_operator_token: {
       type: "boolean",
@@ -174,9 +174,14 @@ export const influxdbOutlet = {
     },
     lease_strategy: {
       type: "enum",
-      values: ["per-client"],
+      values: ["per-client", "shared", "fixed"],
       default: "per-client",
-      doc: "Each inlet's node has a lease of its own.",
+      doc: '"per-client": each inlet\'s node has a lease of its own. "shared": one lease for all that get the same permissions; when one of them is revoked, it is replaced for all. "fixed": no lease is made, the outlet inserts fixed_token.',
+    },
+    fixed_token: {
+      type: "secret",
+      example: "@{env:INFLUXDB_FIXED_TOKEN}",
+      doc: 'With lease_strategy = "fixed", the token of every request; lease_placement must be "outlet". Members reach what the permissions say, but whether the token may do more cannot be checked.',
     },
     routes: {
       type: "enum",

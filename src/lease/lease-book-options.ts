@@ -12,6 +12,8 @@ export interface LeaseBookOptions {
   readonly maxLeases?: number;
   /** Tokens of one member and profile that may be alive at once, with those of other profiles that are on their way out. Default 2. */
   readonly maxLeasesPerMember?: number;
+  /** A holder that stands for many members: what keeps one member within bounds is not for it. */
+  readonly everybodys?: string | undefined;
   /**
    * Over all members; twice as many at once. Default 200: somewhat under half of what InfluxDB makes on two
    * cores, so that it can delete as many meanwhile and still take writes.

@@ -28,11 +28,13 @@ import type { LeaseBookOptions } from "./lease-book-options.ts";
 import { LiveTokens } from "./live-tokens.ts";
 import { LostCreations } from "./lost-creations.ts";
 import { MemberSlots, oldestToEnd, type Slot } from "./member-slots.ts";
+import { SingleLeases } from "./single-leases.ts";
 
 const ROOM_WAIT_MS = 250;
 const CREATION_RETRY = { firstMs: 1_000, maxMs: 10_000 };
 
 export class LeaseBook {
+  readonly single: SingleLeases;
   readonly #options: LeaseBookOptions;
   readonly #overlapMs: number;
   readonly #limits: CreationLimits;
@@ -51,12 +53,13 @@ export class LeaseBook {
       creationsPerSecond: options.creationsPerSecond ?? 200,
     });
     this.#maxLeasesPerMember = options.maxLeasesPerMember ?? 2;
-    this.#slots = new MemberSlots(options.lifetimeMs);
+    this.#slots = new MemberSlots(options.lifetimeMs, options.everybodys);
     this.#tokens = new LiveTokens(options.random);
+    this.single = new SingleLeases(this.#slots, this.#tokens);
   }
 
   /** The same lease again while it is younger than half its life; one creation at a time per member. */
-  request(member: string, profile: string, nowMs: number): LeaseAnswer {
+  request(member: string, profile: string, nowMs: number, { lifeMs = 0 } = {}): LeaseAnswer {
     const slot = this.#slots.slot(member, profile, nowMs);
     const current = slot.current?.lease;
     if (current && nowMs < current.renewAtMs) return { kind: "current", lease: current };
@@ -71,7 +74,7 @@ export class LeaseBook {
       member,
       profile,
       startedMs: nowMs,
-      expiresAtMs: nowMs + this.#options.lifetimeMs,
+      expiresAtMs: nowMs + (lifeMs || this.#options.lifetimeMs),
       abandoned: false,
     };
     slot.pending = creation;
@@ -162,10 +165,11 @@ export class LeaseBook {
    * @returns whether it was unknown until now.
    */
   adopt(found: FoundLease, now: { readonly monotonicMs: number; readonly wallMs: number }): boolean {
-    const { authorizationId, facts, rights } = found;
+    const { authorizationId, facts, rights, useless } = found;
     if (this.tracks(authorizationId) || this.#pending.has(facts.leaseId)) return false;
     const profile = this.#slots.profileOf(facts.member);
-    const isDue = this.#lost.found(facts.leaseId) || (profile !== undefined && profile !== facts.profile);
+    const isDue =
+      this.#lost.found(facts.leaseId) || useless || (profile !== undefined && profile !== facts.profile);
     const expiresAtMs = now.monotonicMs + (isDue ? 0 : leftMs(facts, now.wallMs, this.#options.lifetimeMs));
     this.#totals.adopted += 1;
     const slot = this.#slots.slot(facts.member, facts.profile, now.monotonicMs);
@@ -274,7 +278,7 @@ export class LeaseBook {
     const limit = this.#limits.check(slot, this.liveCount + this.#lost.size, nowMs);
     const alive = slot.entries.size + this.#slots.endingBeside(slot) + this.#lost.unseen(slot.member);
     const excess = alive + 1 - this.#maxLeasesPerMember;
-    if (limit || excess <= 0) return limit;
+    if (limit || excess <= 0 || slot.member === this.#options.everybodys) return limit;
     for (const entry of oldestToEnd(slot, excess, meanwhile)) this.#tokens.retire(entry, nowMs, "revoking");
     return { because: "member", retryAfterMs: ROOM_WAIT_MS };
   }

@@ -32,6 +32,8 @@ export interface FoundLease {
   readonly facts: LeaseFacts;
   /** What it may do in InfluxDB (`rightsOf`); absent where nobody may use it any more. */
   readonly rights?: string | undefined;
+  /** Nobody can use it any more: due now. */
+  readonly useless?: boolean;
 }
 
 /** A lease whose token its member has brought back. */
@@ -64,12 +66,21 @@ export type LeaseState = "current" | "superseded" | "found" | "revoking";
 export interface LeaseStatus {
   readonly leaseId: string;
   readonly member: string;
+  /** Asked for beside the member's own lease. */
+  readonly extra?: true;
   readonly profile: string;
   readonly authorizationId: string;
   readonly state: LeaseState;
+  readonly ageMs: number;
   readonly expiresInMs: number;
   readonly revokeInMs: number;
   readonly failedRevocations: number;
+  /** What went through the outlet with it. */
+  readonly requests: number;
+  readonly receivedBytes: number;
+  readonly sentBytes: number;
+  /** Since the last of these; absent where there was none. */
+  readonly idleMs?: number;
 }
 
 export interface LeaseBookStatus {

@@ -25,12 +25,20 @@ export class LiveTokens {
   }
 
   /** From now on it ends at its expiry, or sooner. */
-  track(slot: Slot, facts: Omit<Entry, "slot">): Entry {
-    const entry: Entry = { slot, ...facts };
+  track(slot: Slot, facts: Omit<Entry, "slot" | "used">): Entry {
+    const used = { requests: 0, receivedBytes: 0, sentBytes: 0, lastMs: undefined };
+    const entry: Entry = { slot, ...facts, used };
     slot.entries.add(entry);
     this.#entries.set(entry.authorizationId, entry);
     this.#revocations.plan(entry.authorizationId, entry.expiresAtMs);
     return entry;
+  }
+
+  /** Its end is put off. @returns false where the token is being deleted already. */
+  extend(entry: Entry, expiresAtMs: number): boolean {
+    if (!this.#revocations.putOff(entry.authorizationId, expiresAtMs)) return false;
+    entry.expiresAtMs = expiresAtMs;
+    return true;
   }
 
   /** No more the current one; it ends then, or sooner if that was planned. */
@@ -59,7 +67,7 @@ export class LiveTokens {
     return this.#revocations.take(nowMs, max).map((id) => {
       const entry = this.#entries.get(id)!;
       this.retire(entry, nowMs, "revoking");
-      return statusOf(entry, this.#revocations, nowMs);
+      return this.status(entry, nowMs);
     });
   }
 
@@ -82,6 +90,14 @@ export class LiveTokens {
   }
 
   statuses(nowMs: number): readonly LeaseStatus[] {
-    return [...this.#entries.values()].map((entry) => statusOf(entry, this.#revocations, nowMs));
+    return [...this.#entries.values()].map((entry) => this.status(entry, nowMs));
+  }
+
+  status(entry: Entry, nowMs: number): LeaseStatus {
+    return statusOf(entry, this.#revocations, nowMs);
+  }
+
+  all(): Iterable<Entry> {
+    return this.#entries.values();
   }
 }

@@ -4,8 +4,10 @@
 import type { Creation, Lease, LeaseState } from "./lease.ts";
 import { TokenBucket } from "./token-bucket.ts";
 
-/** Creations of one member: four at once, then one per eighth of a lifetime, but at least every 10 s. */
+/** Creations of one member: so many at once, then one per eighth of a lifetime, but at least every 10 s. */
 const MEMBER_BURST = 4;
+/** A lease that is everybody's is made anew for each member that is revoked, and all others wait for it. */
+const EVERYBODYS_BURST = 100;
 const MEMBER_REFILL_MAX_MS = 10_000;
 
 /** One token of ours in InfluxDB. */
@@ -17,8 +19,9 @@ export interface Entry {
   /** Of one that was found: what it may do (`rightsOf`). */
   readonly rights?: string | undefined;
   readonly bornMs: number;
-  readonly expiresAtMs: number;
+  expiresAtMs: number;
   state: LeaseState;
+  readonly used: { requests: number; receivedBytes: number; sentBytes: number; lastMs: number | undefined };
 }
 
 /** One member under one profile. */
@@ -49,8 +52,11 @@ const REMEMBERED_MS = 60_000;
 export class MemberSlots {
   readonly #members = new Map<string, Member>();
   readonly #refillMs: number;
+  readonly #everybodys: string | undefined;
 
-  constructor(lifetimeMs: number) {
+  /** @param everybodys a holder that stands for many members. */
+  constructor(lifetimeMs: number, everybodys?: string) {
+    this.#everybodys = everybodys;
     this.#refillMs = Math.min(MEMBER_REFILL_MAX_MS, lifetimeMs / 8);
   }
 
@@ -58,11 +64,12 @@ export class MemberSlots {
     const { slots } = this.#member(member);
     let slot = slots.get(profile);
     if (!slot) {
+      const burst = member === this.#everybodys ? EVERYBODYS_BURST : MEMBER_BURST;
       slot = {
         member,
         profile,
         entries: new Set(),
-        rate: new TokenBucket(MEMBER_BURST, this.#refillMs, nowMs),
+        rate: new TokenBucket(burst, this.#refillMs, nowMs),
         current: undefined,
         pending: undefined,
         failures: 0,

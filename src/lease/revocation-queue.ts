@@ -6,7 +6,8 @@
 import { equalJitterMs } from "../base/back-off.ts";
 import type { Random } from "../base/clock.ts";
 
-const RETRY = { firstMs: 1_000, maxMs: 30_000 };
+/** Never later than this once InfluxDB is back. How often it is asked while it is away, the caller decides. */
+const RETRY = { firstMs: 1_000, maxMs: 4_000 };
 
 interface Item {
   readonly id: string;
@@ -30,7 +31,7 @@ export class RevocationQueue {
     this.#random = random;
   }
 
-  /** Adds, or brings forward; never puts off, and never cuts a back-off short. */
+  /** Adds, or brings forward; never cuts a back-off short. */
   plan(id: string, dueMs: number): void {
     const known = this.#items.get(id);
     if (!known) {
@@ -41,6 +42,17 @@ export class RevocationQueue {
       known.dueMs = dueMs;
       this.#push(known);
     }
+  }
+
+  /** @returns false for one that was taken before, or is not there: that is not put off. */
+  putOff(id: string, dueMs: number): boolean {
+    const known = this.#items.get(id);
+    if (!known || known.inFlight || known.failures > 0) return false;
+    if (dueMs > known.dueMs) {
+      known.dueMs = dueMs;
+      this.#push(known);
+    }
+    return true;
   }
 
   /** Up to `max` that are due, earliest first; each is the caller's until `done` or `failed`. */

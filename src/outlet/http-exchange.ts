@@ -6,6 +6,7 @@ import { Fault, type FaultCode } from "../base/fault.ts";
 import { encodeHead, type ReplyHead } from "../channel/exchange.ts";
 import type { Stream, StreamHandler } from "../channel/stream.ts";
 import { endToEndHeaders, type HeaderList } from "../policy/end-to-end-headers.ts";
+import { isInactive } from "./influxdb-refusal.ts";
 import { RequestBody } from "./request-body.ts";
 import type { Upstream, UpstreamCall, UpstreamHandler, UpstreamRequest } from "./upstream.ts";
 
@@ -15,7 +16,7 @@ export interface HttpExchangeOptions {
   readonly request: Omit<UpstreamRequest, "body" | "bodyBytes">;
   readonly bodyBytes: number | undefined;
   readonly maxBodyBytes: number;
-  /** @returns true when a 401 from InfluxDB means that the lease is no longer good. */
+  /** @returns true when InfluxDB's refusing the token means that the lease is no longer good. */
   readonly leaseRejected: () => boolean;
   /** The exchange is over: the status that the member got, or the fault. */
   readonly onDone: (outcome: number | FaultCode, receivedBytes: number, sentBytes: number) => void;
@@ -23,12 +24,16 @@ export interface HttpExchangeOptions {
 
 /** RFC 9110 §15: there are no others, and an inlet could not pass them on. */
 const MAX_STATUS = 599;
+/** So much of a 403 is read before it is passed on: its text alone tells a token switched off from a right it lacks. */
+const MAX_REFUSAL_BYTES = 1024;
 
 export class HttpExchange implements StreamHandler {
   readonly #options: HttpExchangeOptions;
   readonly #body: RequestBody;
   #call: UpstreamCall | undefined;
   #head: { status: number; headers: HeaderList } | undefined;
+  /** The body of a 403 so far. */
+  #refusal: Uint8Array | undefined;
   #headSent = false;
   #done = false;
   #receivedBytes = 0;
@@ -88,6 +93,10 @@ export class HttpExchange implements StreamHandler {
       return;
     }
     this.#head = { status, headers };
+    if (status === 403) {
+      this.#refusal = new Uint8Array(0);
+      return;
+    }
     // An answer without a body ends in this same turn, and then takes one frame instead of two.
     queueMicrotask(() => this.#sendHead({}));
   }
@@ -95,13 +104,20 @@ export class HttpExchange implements StreamHandler {
   #answerData(chunk: Uint8Array): boolean {
     if (this.#done) return true;
     this.#sentBytes += chunk.length;
-    if (this.#sendHead({ data: chunk })) return true;
+    let data = chunk;
+    if (this.#refusal) {
+      data = Buffer.concat([this.#refusal, chunk]);
+      this.#refusal = data.length <= MAX_REFUSAL_BYTES ? data : undefined;
+      if (this.#refusal) return true;
+    }
+    if (this.#sendHead({ data })) return true;
     return this.#options.stream.write(chunk);
   }
 
   #answerEnd(): void {
     if (this.#done) return;
-    if (!this.#sendHead({ end: true })) this.#options.stream.end();
+    const data = this.#refusal;
+    if (!this.#sendHead({ ...(data && { data }), end: true })) this.#options.stream.end();
     this.#finish(this.#head?.status ?? 0);
   }
 
@@ -132,7 +148,7 @@ export class HttpExchange implements StreamHandler {
       kind: "http",
       status,
       headers: endToEndHeaders(headers),
-      ...(status === 401 && this.#options.leaseRejected() ? { leaseRejected: true } : {}),
+      ...(this.#isTokenRefused(status) && this.#options.leaseRejected() ? { leaseRejected: true } : {}),
     };
     let head: Uint8Array;
     try {
@@ -144,6 +160,10 @@ export class HttpExchange implements StreamHandler {
     this.#headSent = true;
     this.#options.stream.sendHead(head, first);
     return true;
+  }
+
+  #isTokenRefused(status: number): boolean {
+    return status === 401 || (this.#refusal !== undefined && isInactive(this.#refusal));
   }
 
   #refuse(fault: Fault): void {

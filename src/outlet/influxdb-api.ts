@@ -12,7 +12,7 @@ import { jsonOf, Refused, refusal } from "./influxdb-refusal.ts";
 import { isInClear, type ListingToken, listingTokenIn } from "./listing-token.ts";
 
 export interface ApiRequest {
-  readonly method: "GET" | "POST" | "DELETE";
+  readonly method: "GET" | "POST" | "PATCH" | "DELETE";
   /** Path and query. */
   readonly path: string;
   /** Lower-case names. */
@@ -140,6 +140,13 @@ export class InfluxdbApi {
     const answer = await this.#call("POST", "/api/v2/authorizations", [201], { body });
     const { id, token } = parsed(Created, answer.body);
     return { authorizationId: id, token };
+  }
+
+  /** @returns false where there is no such token. */
+  async describeAuthorization(authorizationId: string, description: string): Promise<boolean> {
+    const path = `/api/v2/authorizations/${encodeURIComponent(authorizationId)}`;
+    const body = JSON.stringify({ description });
+    return (await this.#call("PATCH", path, [200, 404], { body })).status === 200;
   }
 
   /** Gone already is done. */

@@ -33,6 +33,12 @@ export function refusal(answer: ApiAnswer, what: string): Fault {
   return new Fault("upstream.malformed", message, { cause });
 }
 
+/** Whether a 403 is for a token that somebody has switched off, which to a write InfluxDB says in its text alone. */
+export function isInactive(body: Uint8Array): boolean {
+  const { data } = ErrorBody.safeParse(jsonOf(new TextDecoder().decode(body)));
+  return data?.message.endsWith(": token is inactive") ?? false;
+}
+
 const ErrorBody = z.object({ message: z.string() });
 
 /** Undefined for what is no JSON. */

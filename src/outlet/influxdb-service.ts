@@ -5,6 +5,7 @@ import { Secret } from "../base/secret.ts";
 import { encodeHead, type HttpRequestHead, type ServiceRequestHead } from "../channel/exchange.ts";
 import type { Peer } from "../channel/handshake.ts";
 import type { HeldLeaseHead, LeaseReplyHead, LeaseRequestHead } from "../channel/lease-heads.ts";
+import type { OwnLeasesRequestHead } from "../channel/own-lease-heads.ts";
 import type { Stream, StreamHandler } from "../channel/stream.ts";
 import type { Identifier } from "../identity/identifier.ts";
 import type { LeaseClaim } from "../lease/resume-seal.ts";
@@ -20,8 +21,9 @@ import {
 } from "./gate.ts";
 import type { HandedLease } from "./handed-lease.ts";
 import { HttpExchange, sendFault } from "./http-exchange.ts";
-import type { LeaseKeeper } from "./lease-keeper.ts";
 import type { LeaseProfile, ProfileBook } from "./lease-profile.ts";
+import type { LeaseSource } from "./lease-source.ts";
+import { answerOwnLeases } from "./own-lease-desk.ts";
 import type { Upstream } from "./upstream.ts";
 
 export interface InfluxdbServiceOptions {
@@ -32,7 +34,7 @@ export interface InfluxdbServiceOptions {
   readonly profiles: ProfileBook;
   /** Who puts the token on a request: the member's inlet, or this outlet, which then never lets it out. */
   readonly placement: "inlet" | "outlet";
-  readonly keeper: LeaseKeeper;
+  readonly keeper: LeaseSource;
   readonly upstream: Upstream;
   readonly maxBodyBytes: number;
   readonly leaseLifetimeMs: number;
@@ -55,7 +57,7 @@ const MAX_DENIED = 10_000;
 
 export class InfluxdbService {
   readonly name: string;
-  readonly keeper: LeaseKeeper;
+  readonly keeper: LeaseSource;
   readonly counts: ServiceCounts = {
     requests: 0,
     refused: 0,
@@ -79,9 +81,9 @@ export class InfluxdbService {
     try {
       const subject = this.#options.subjectOf(peer);
       this.#admit(subject);
-      return head.kind === "lease"
-        ? this.#lease(stream, head, subject)
-        : this.#request(stream, head, subject);
+      if (head.kind === "lease") return this.#lease(stream, head, subject);
+      if (head.kind === "own-leases") return this.#ownLeases(stream, head, subject);
+      return this.#request(stream, head, subject);
     } catch (thrown) {
       const fault = Fault.from(thrown);
       this.counts.refused++;
@@ -147,11 +149,23 @@ export class InfluxdbService {
     const { keeper } = this.#options;
     const member = subject.identifier;
     const profile = this.#profileOf(subject);
-    if (head.rejected !== undefined) keeper.reject(member, head.rejected);
+    if (head.rejected !== undefined) keeper.rejectedBy(member, head.rejected);
     keeper
       .lease(member, profile, head.held && claimed(head.held))
       .then((lease) => stream.sendHead(encodeHead(this.#granted(lease)), { end: true }))
       .catch((thrown) => sendFault(stream, Fault.from(thrown)));
+    return discard(stream);
+  }
+
+  #ownLeases(stream: Stream, head: OwnLeasesRequestHead, subject: Subject): StreamHandler {
+    const { identifier } = subject;
+    answerOwnLeases(head, { identifier, profile: this.#profileOf(subject) }, this.#options)
+      .then((reply) => stream.sendHead(encodeHead(reply), { end: true }))
+      .catch((thrown) => {
+        const fault = Fault.from(thrown);
+        this.#options.log.warn("lease.refused", { member: identifier, asked: head.action, fault });
+        sendFault(stream, fault);
+      });
     return discard(stream);
   }
 
@@ -196,6 +210,7 @@ export class InfluxdbService {
       },
       onDone: (outcome, receivedBytes, sentBytes) => {
         this.#done(member, passed, outcome, receivedBytes, sentBytes);
+        if (lease) keeper.ledger?.used(member, lease.leaseId, { receivedBytes, sentBytes });
         // To a write InfluxDB says so of a bucket that is gone, or was made anew under another id.
         if (profile && outcome === 404 && passed.routeClass === "write") keeper.bucketGone(profile);
       },
@@ -220,9 +235,7 @@ export class InfluxdbService {
   #isYoung(member: Identifier, profile: LeaseProfile, leaseId: string): boolean {
     const { keeper, leaseLifetimeMs } = this.#options;
     const lease = keeper.currentLease(member, profile);
-    return (
-      lease?.leaseId === leaseId && leaseLifetimeMs - lease.expiresInMs < YOUNG_LEASE_SHARE * leaseLifetimeMs
-    );
+    return lease?.leaseId === leaseId && lease.ageMs < YOUNG_LEASE_SHARE * leaseLifetimeMs;
   }
 
   #done(

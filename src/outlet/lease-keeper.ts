@@ -6,16 +6,19 @@ import type { Clock, Random } from "../base/clock.ts";
 import type { Log } from "../base/log.ts";
 import type { CryptoProvider } from "../crypto/provider.ts";
 import { DescriptionCodec } from "../lease/description.ts";
-import type { LeaseBookStatus } from "../lease/lease.ts";
 import { LeaseBook } from "../lease/lease-book.ts";
 import { type LeaseClaim, ResumeSeal } from "../lease/resume-seal.ts";
 import { BucketDirectory } from "./bucket-directory.ts";
+import { ExtraLeases } from "./extra-leases.ts";
 import type { HandedLease } from "./handed-lease.ts";
+import { HandedOut } from "./handed-out.ts";
 import type { InfluxdbApi } from "./influxdb-api.ts";
 import { LeaseDesk, SHARED } from "./lease-desk.ts";
 import { LeaseEnder } from "./lease-ender.ts";
+import { LeaseLedger } from "./lease-ledger.ts";
 import { LeaseMaker } from "./lease-maker.ts";
 import type { LeaseProfile } from "./lease-profile.ts";
+import type { LeaseSource, LeaseSourceStatus } from "./lease-source.ts";
 import { LeaseSurvey, type Readiness } from "./lease-survey.ts";
 import { type Schedule, within } from "./schedule.ts";
 import type { TokenWatch } from "./token-watch.ts";
@@ -33,7 +36,10 @@ export interface LeaseKeeperOptions {
   readonly organization: string;
   /** Names of buckets that have to be there; others are looked up when a profile names them. */
   readonly fixedBuckets: readonly string[];
+  /** "shared": one lease for all members of one profile. */
   readonly strategy: "per-client" | "shared";
+  /** Whether members are given the tokens. Default "inlet": they are. */
+  readonly placement?: "inlet" | "outlet";
   readonly lifetimeMs: number;
   readonly clock: Clock;
   readonly random: Random;
@@ -51,16 +57,13 @@ export interface LeaseKeeperOptions {
   readonly tokenWatch?: TokenWatch | undefined;
 }
 
-export interface LeaseKeeperStatus extends LeaseBookStatus, Readiness {
-  /** Names of those that there are leases of; so many of them. */
-  readonly profiles: readonly string[];
-}
-
 /** A timer beyond 24.8 days fires at once; waking up for nothing once an hour costs nothing. */
 const MAX_SLEEP_MS = 3_600_000;
 const MAX_PROFILES_LISTED = 1_000;
 
-export class LeaseKeeper {
+export class LeaseKeeper implements LeaseSource {
+  readonly ledger: LeaseLedger;
+  readonly extra: ExtraLeases;
   readonly #options: LeaseKeeperOptions;
   readonly #book: LeaseBook;
   readonly #buckets: BucketDirectory;
@@ -68,6 +71,8 @@ export class LeaseKeeper {
   readonly #maker: LeaseMaker;
   readonly #ender: LeaseEnder;
   readonly #desk: LeaseDesk;
+  /** Where leases are shared, and members are given them. */
+  readonly #handedOut: HandedOut | undefined;
   #surveying: Promise<void> = Promise.resolve();
   #state: "new" | "running" | "stopping" | "stopped" = "new";
   #disarm: () => void = () => {};
@@ -88,7 +93,9 @@ export class LeaseKeeper {
     const codec = new DescriptionCodec({ realm, key, crypto });
     const newLeaseId = () => Buffer.from(crypto.randomBytes(10)).toString("hex");
     this.#options = options;
-    this.#book = new LeaseBook({ lifetimeMs, random, newLeaseId });
+    const isShared = options.strategy === "shared";
+    this.#book = new LeaseBook({ lifetimeMs, random, newLeaseId, ...(isShared && { everybodys: SHARED }) });
+    this.#handedOut = isShared && options.placement !== "outlet" ? new HandedOut(options.clock) : undefined;
     this.#buckets = new BucketDirectory({ api, organization, fixed, monotonicMs: () => this.#nowMs() });
     const parts = { ...options, book: this.#book, codec, buckets: this.#buckets };
     this.#survey = new LeaseSurvey({
@@ -96,19 +103,23 @@ export class LeaseKeeper {
       bucketChanged: (bucket) => {
         for (const name of this.#maker.profilesWith(bucket)) this.#book.revokeProfile(name, this.#nowMs());
       },
+      // Nobody can show that it was given one: all of them were made before this run began.
+      isUseless: ({ member }) => isShared && member === SHARED,
       reconcileMs: options.reconcileMs ?? 600_000,
     });
     this.#maker = new LeaseMaker({ ...parts, survey: this.#survey });
-    this.#ender = new LeaseEnder(parts);
-    this.#desk = new LeaseDesk({
+    this.#ender = new LeaseEnder({ ...parts, ended: (id) => this.#survey.ended(id) });
+    const making = {
       ...parts,
       survey: this.#survey,
       maker: this.#maker,
-      seal: new ResumeSeal({ realm, key: resumeKey, crypto }),
       isRunning: () => this.#state === "running",
-      surveyed: () => this.#surveying,
       changed: () => this.#turn(),
-    });
+    };
+    const seal = new ResumeSeal({ realm, key: resumeKey, crypto });
+    this.#desk = new LeaseDesk({ ...making, seal, surveyed: () => this.#surveying });
+    this.extra = new ExtraLeases(making);
+    this.ledger = new LeaseLedger({ ...making, holder: (member) => this.#holder(member) });
   }
 
   /**
@@ -135,9 +146,10 @@ export class LeaseKeeper {
   }
 
   /** See `LeaseDesk`. */
-  lease(member: string, profile: LeaseProfile, held?: LeaseClaim): Promise<HandedLease> {
+  async lease(member: string, profile: LeaseProfile, held?: LeaseClaim): Promise<HandedLease> {
     this.retain(member, profile);
-    return this.#desk.lease(member, profile, held);
+    const ask = () => this.#desk.lease(member, profile, held);
+    return this.#handedOut ? await this.#handedOut.giving(member, profile, ask) : await ask();
   }
 
   /** See `LeaseDesk`. */
@@ -150,6 +162,7 @@ export class LeaseKeeper {
    * lease is not one member's to end.
    */
   retain(member: string, profile: LeaseProfile | undefined): void {
+    this.extra.retain(member, profile);
     if (this.#options.strategy === "shared") return;
     if (this.#book.retain(member, profile?.name, this.#nowMs())) this.#turn();
   }
@@ -161,23 +174,37 @@ export class LeaseKeeper {
     this.#turn();
   }
 
+  /** Of a lease that is everybody's, no single member's word is taken: the outlet has seen each answer itself. */
+  rejectedBy(member: string, leaseId: string): void {
+    if (this.#options.strategy !== "shared") this.reject(member, leaseId);
+  }
+
   /** Which live lease of this member, of the profile that is its own now, has this token. */
   ownsToken(member: string, profile: LeaseProfile, token: string): string | undefined {
     return this.#desk.ownsToken(member, profile, token);
   }
 
-  /** All of this member's leases end now. A shared one ends for all, for this member may know its token. */
+  /**
+   * All of this member's leases end now. A shared one that the member was given ends for all, and another is
+   * made at once: the others ask for it with their next request.
+   */
   revokeMember(member: string): void {
-    this.#book.revokeMember(this.#holder(member), this.#nowMs());
+    this.extra.retain(member, undefined);
+    this.#book.revokeMember(member, this.#nowMs());
+    const known = this.#handedOut?.take(member) ?? [];
+    for (const { leaseId } of known) this.#book.reject(SHARED, leaseId, this.#nowMs());
+    for (const { profile } of known) this.#desk.currentLease(SHARED, profile);
     this.#turn();
   }
 
   /** Asks `mayHold` of everyone who has leases: for when more has become known. */
   reviewMembers(): void {
     const { mayHold, strategy } = this.#options;
-    for (const member of mayHold ? this.#book.members() : []) {
+    for (const member of mayHold ? this.#book.single.owners() : []) {
       const isEverybodys = strategy === "shared" && member === SHARED;
-      if (!isEverybodys && mayHold?.(member) === false) this.#book.revokeMember(member, this.#nowMs());
+      if (isEverybodys || mayHold?.(member) !== false) continue;
+      this.extra.retain(member, undefined);
+      this.#book.revokeMember(member, this.#nowMs());
     }
     this.#turn();
   }
@@ -215,10 +242,12 @@ export class LeaseKeeper {
     this.#disarm();
   }
 
-  snapshot(): LeaseKeeperStatus {
+  snapshot(): LeaseSourceStatus {
     return {
+      fixed: false,
       ...this.#book.snapshot(this.#nowMs()),
       ...this.readiness,
+      foreign: this.#survey.foreign,
       profiles: [...this.#book.profiles()].slice(0, MAX_PROFILES_LISTED),
     };
   }
@@ -231,6 +260,7 @@ export class LeaseKeeper {
     if (this.#state === "running" && nowMs >= (this.#survey.dueMs() ?? Number.POSITIVE_INFINITY)) {
       this.#surveying = this.#survey.run().then(() => {
         this.#maker.forgetAllBut(this.#book.profiles());
+        this.#handedOut?.tidy();
         this.reviewMembers();
       });
     }

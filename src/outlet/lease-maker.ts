@@ -11,7 +11,7 @@ import type { BucketDirectory } from "./bucket-directory.ts";
 import { ConcurrencyLimit } from "./concurrency-limit.ts";
 import { type InfluxdbApi, mayHaveCreated } from "./influxdb-api.ts";
 import { unavailable } from "./lease-fault.ts";
-import type { LeaseProfile } from "./lease-profile.ts";
+import { type LeaseProfile, permissionName } from "./lease-profile.ts";
 import type { LeaseSurvey } from "./lease-survey.ts";
 
 export interface LeaseMakerOptions {
@@ -57,6 +57,11 @@ export class LeaseMaker {
   /** What a creation comes to: why there is no lease, or nothing. */
   outcome(leaseId: string): Promise<Fault | undefined> {
     return this.#creations.get(leaseId) ?? Promise.resolve(undefined);
+  }
+
+  /** `write:metrics`, each of a profile that there are leases of; undefined for one of a run before this one. */
+  permissionsOf(profile: string): string[] | undefined {
+    return this.#profiles.get(profile)?.permissions.map(permissionName);
   }
 
   /** Names of the profiles whose leases may be used for this bucket. */

@@ -79,13 +79,33 @@ export function createLeaseProfile(options: {
   readonly permissions: readonly Permission[];
   readonly routes?: "lease" | "all";
 }): LeaseProfile {
-  const unique = new Map(options.permissions.map((permission) => [nameOf(permission), permission]));
+  const unique = new Map(options.permissions.map((permission) => [permissionName(permission), permission]));
   const permissions = [...unique.values()];
   return {
     name: shortened([...unique.keys()].join(",")) || "none",
     permissions,
     routes: options.routes === "all" ? "all" : [...new Set(permissions.map(({ action }) => action))],
   };
+}
+
+/** Whether a lease of the profile of this name may do nothing that this one may not. */
+export function includesProfile({ name, permissions }: LeaseProfile, other: string): boolean {
+  const names = new Set(permissions.map(permissionName));
+  return other === name || other.split(",").every((part) => names.has(part));
+}
+
+/**
+ * A lease that may do less.
+ * @param wanted some of the profile's permissions, by name: `write:metrics`.
+ * @throws Fault `lease.denied` for one that is not among them, and for none.
+ */
+export function partOfProfile(profile: LeaseProfile, wanted: readonly string[]): LeaseProfile {
+  const known = new Set(profile.permissions.map(permissionName));
+  const stray = wanted.find((name) => !known.has(name));
+  if (stray !== undefined || wanted.length === 0)
+    throw new Fault("lease.denied", `the member does not have the permission "${stray ?? ""}"`);
+  const permissions = profile.permissions.filter((one) => wanted.includes(permissionName(one)));
+  return createLeaseProfile({ permissions, routes: profile.routes === "all" ? "all" : "lease" });
 }
 
 function filled(bucket: Template, attributes: Attributes): string {
@@ -97,8 +117,8 @@ function filled(bucket: Template, attributes: Attributes): string {
   }
 }
 
-/** A comma ends a permission. */
-function nameOf({ action, bucket }: Permission): string {
+/** `write:metrics`; a comma ends a permission. */
+export function permissionName({ action, bucket }: Permission): string {
   return `${action}:${bucket.replace(/[%,]/g, encodeURIComponent)}`;
 }
 

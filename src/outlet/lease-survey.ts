@@ -6,9 +6,10 @@
 
 import { equalJitterMs } from "../base/back-off.ts";
 import type { Clock, Random } from "../base/clock.ts";
-import { Fault } from "../base/fault.ts";
+import { Fault, type FaultCode } from "../base/fault.ts";
 import type { Log } from "../base/log.ts";
-import type { DescriptionCodec } from "../lease/description.ts";
+import type { DescriptionCodec, LeaseFacts } from "../lease/description.ts";
+import { ForeignLeases, type ForeignStatus } from "../lease/foreign-leases.ts";
 import type { LeaseBook } from "../lease/lease-book.ts";
 import type { BucketDirectory } from "./bucket-directory.ts";
 import type { FoundAuthorization, InfluxdbApi } from "./influxdb-api.ts";
@@ -29,6 +30,8 @@ export interface LeaseSurveyOptions {
   readonly bucketChanged: (name: string) => void;
   /** Who judges the admin token; where there is none, it is good. */
   readonly tokenWatch?: Pick<TokenWatch, "admit" | "compare"> | undefined;
+  /** Of ours: that nobody can use any more, and that is due now. */
+  readonly isUseless?: (facts: LeaseFacts) => boolean;
   readonly clock: Clock;
   readonly random: Random;
   readonly log: Log;
@@ -37,6 +40,9 @@ export interface LeaseSurveyOptions {
 }
 
 const RETRY = { firstMs: 1_000, maxMs: 15_000 };
+/** What has expired while InfluxDB was away is to end soon after its return. */
+const AWAY_RETRY = { firstMs: 1_000, maxMs: 4_000 };
+const AWAY: ReadonlySet<FaultCode> = new Set(["upstream.unreachable", "upstream.timeout"]);
 /** A creation that a process before us had under way may have landed just after the first listing. */
 const SECOND_LOOK_MS = 3_000;
 const MIN_GAP_MS = 5_000;
@@ -45,12 +51,16 @@ export class LeaseSurvey {
   readonly #options: LeaseSurveyOptions;
   #running = false;
   #startedMs = Number.NEGATIVE_INFINITY;
+  /** While it runs: what its listing may still show. */
+  readonly #ended = new Set<string>();
   #dueMs = Number.NEGATIVE_INFINITY;
   #wantedMs = Number.POSITIVE_INFINITY;
   #failures = 0;
   #successes = 0;
   #surveyTrouble: string | undefined = "InfluxDB has not been asked yet";
   #creationTrouble: { readonly reason: string; readonly tokenChanges: number } | undefined;
+  #foreign = new ForeignLeases();
+  #orphaned = 0;
   #announced = false;
   /** What was last logged; null before the first time. */
   #said: string | undefined | null = null;
@@ -64,6 +74,11 @@ export class LeaseSurvey {
     return reason === undefined ? { ready: true } : { ready: false, reason };
   }
 
+  /** Of the last look. */
+  get foreign(): ForeignStatus {
+    return this.#foreign.status(this.#options.clock.wallMs());
+  }
+
   /** When to `run`; undefined while it runs. */
   dueMs(): number | undefined {
     if (this.#running) return undefined;
@@ -75,6 +90,11 @@ export class LeaseSurvey {
   announce(): void {
     this.#announced = true;
     if (this.#successes + this.#failures > 0) this.#say();
+  }
+
+  /** This token is gone, though a listing that is under way may not know it. */
+  ended(authorizationId: string): void {
+    if (this.#running) this.#ended.add(authorizationId);
   }
 
   /** Something may have changed in InfluxDB. */
@@ -93,6 +113,7 @@ export class LeaseSurvey {
   async run(): Promise<void> {
     const { clock, random, reconcileMs } = this.#options;
     this.#running = true;
+    this.#ended.clear();
     this.#startedMs = clock.monotonicMs();
     this.#wantedMs = Number.POSITIVE_INFINITY;
     try {
@@ -112,7 +133,8 @@ export class LeaseSurvey {
       const fault = Fault.from(thrown, "upstream.malformed");
       this.#failures += 1;
       this.#surveyTrouble = fault.message;
-      const pauseMs = Math.max(fault.retryAfterMs ?? 0, equalJitterMs(RETRY, this.#failures, random));
+      const retry = AWAY.has(fault.code) ? AWAY_RETRY : RETRY;
+      const pauseMs = Math.max(fault.retryAfterMs ?? 0, equalJitterMs(retry, this.#failures, random));
       this.#dueMs = clock.monotonicMs() + pauseMs;
     } finally {
       this.#running = false;
@@ -136,13 +158,18 @@ export class LeaseSurvey {
   async #adoptAll(): Promise<readonly FoundAuthorization[]> {
     const { api, book, codec, clock, log } = this.#options;
     const found = await api.listAuthorizations();
+    const foreign = new ForeignLeases();
     for (const { id: authorizationId, description, rights } of found) {
-      if (book.tracks(authorizationId)) continue;
+      if (book.tracks(authorizationId) || this.#ended.has(authorizationId)) continue;
       const facts = codec.decode(description);
       if (facts === "forged") log.debug("lease.forged", { authorization: authorizationId });
-      if (typeof facts === "string") continue;
+      if (typeof facts === "string") {
+        foreign.note(description);
+        continue;
+      }
       const now = { monotonicMs: clock.monotonicMs(), wallMs: clock.wallMs() };
-      if (!book.adopt({ authorizationId, facts, rights }, now)) continue;
+      const useless = this.#options.isUseless?.(facts) ?? false;
+      if (!book.adopt({ authorizationId, facts, rights, useless }, now)) continue;
       log.info("lease.found", {
         lease: facts.leaseId,
         member: facts.member,
@@ -151,7 +178,23 @@ export class LeaseSurvey {
       });
     }
     book.scanned(this.#startedMs, clock.monotonicMs());
+    this.#foreign = foreign;
+    this.#sayOrphaned();
     return found;
+  }
+
+  /** Once for each number of them. */
+  #sayOrphaned(): void {
+    const { orphaned, realms, oldestExpiry } = this.foreign;
+    const isNews = orphaned !== this.#orphaned;
+    this.#orphaned = orphaned;
+    if (orphaned === 0 || !isNews) return;
+    this.#options.log.warn("lease.orphaned", {
+      count: orphaned,
+      realms: realms.map(({ realm }) => realm).join(", "),
+      oldestExpiry,
+      hint: "tokens of another outlet are long past their expiry, so no outlet seems to be behind them; they are left alone: start that outlet again with its identity, or delete them in InfluxDB (docs/operations.md)",
+    });
   }
 
   #changed(bucket: string): void {

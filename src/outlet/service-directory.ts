@@ -34,7 +34,7 @@ export class ServiceDirectory {
       stream.reset("protocol");
       return discard(stream);
     }
-    if (head.kind === "http" || head.kind === "lease") {
+    if (head.kind === "http" || head.kind === "lease" || head.kind === "own-leases") {
       const service = this.#services.get(head.service);
       return service
         ? service.accept(stream, head, peer)

@@ -154,6 +154,16 @@ describe("what is valid passes", () => {
     await expectClean();
   });
 
+  for (const bytes of [0, 100, 1_024, 1_025, 100_000]) {
+    it(`as a 403 of ${bytes} bytes, though its text is read for why the token was refused`, async () => {
+      const text = "x".repeat(bytes);
+      rogue.behave = says(`HTTP/1.1 403 Forbidden\r\nContent-Length: ${bytes}\r\n\r\n${text}`);
+      const answer = await write();
+      expect([answer.status, await answer.text()]).toEqual([403, text]);
+      await expectClean();
+    });
+  }
+
   it("without a length, up to the close", async () => {
     rogue.behave = (socket) => {
       socket.end("HTTP/1.1 200 OK\r\nConnection: close\r\n\r\nto the end");

@@ -69,10 +69,13 @@ function outletRows({ channels, services, roster }: Told): Row[] {
     ...(roster === undefined ? [] : [["", rosterText(record(roster))] as const]),
     ...records(services).flatMap((service): Row[] => {
       const { name, influxdb, leases, token } = service;
-      const { ready, reason, count } = record(leases);
+      const { ready, reason, count, fixed } = record(leases);
       const state = ready === true ? "ready" : `NOT READY${text(reason) ? `: ${reason}` : ""}`;
       return [
-        ["", `${name} for ${influxdb}: ${state}, ${number(count) ?? 0} leases`],
+        [
+          "",
+          `${name} for ${influxdb}: ${state}, ${fixed === true ? "a fixed token" : `${number(count) ?? 0} leases`}`,
+        ],
         ...[...texts(record(token).warnings), ...tlsWarnings(service)].map(
           (warning): Row => ["", `${name}: WARNING: ${warning}`],
         ),

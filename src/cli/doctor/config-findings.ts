@@ -53,7 +53,8 @@ function inletFindings({ listen, service, allowFrom }: InfluxdbInletConfig): Fin
 
 function outletFindings(outlet: InfluxdbOutletConfig): Finding[] {
   const findings: Finding[] = [];
-  const { service, url, insecureSkipVerify, token, allowOperatorToken, routes, openRoutes } = outlet;
+  const { service, url, insecureSkipVerify, allowOperatorToken, routes, openRoutes } = outlet;
+  const token = outlet.token ?? outlet.fixedToken;
   if (insecureSkipVerify) {
     findings.push({
       severity: "error",
@@ -72,7 +73,7 @@ function outletFindings(outlet: InfluxdbOutletConfig): Finding[] {
       remedy: "give InfluxDB a certificate and the url https, or let the outlet run beside it",
     });
   }
-  if (token.kind === "literal" && token.inClear) {
+  if (token?.kind === "literal" && token.inClear) {
     findings.push({
       severity: "warn",
       check: "token.place",

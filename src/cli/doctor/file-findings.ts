@@ -60,7 +60,8 @@ export async function secretFileFindings(config: Config): Promise<Finding[]> {
 }
 
 function secretsOf({ enroll, outlets }: Config): SecretReference[] {
-  return [...(enroll.ticket ? [enroll.ticket] : []), ...outlets.influxdb.map(({ token }) => token)];
+  const tokens = outlets.influxdb.flatMap(({ token, fixedToken }) => token ?? fixedToken ?? []);
+  return [...(enroll.ticket ? [enroll.ticket] : []), ...tokens];
 }
 
 async function configFileFinding(path: string, holdsSecret: boolean): Promise<Finding[]> {

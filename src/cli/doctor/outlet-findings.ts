@@ -45,6 +45,11 @@ async function examineOutlet(outlet: InfluxdbOutletConfig, examination: Examinat
       const { version, date } = await api.ping();
       findings.push(...influxdbVersionFindings(version), ...clockFindings(date));
       findings.push(...certificateFindings(service, certificates.status()));
+      // Such a token need not be able to list tokens, nor to say what it may do.
+      if (outlet.leaseStrategy === "fixed") {
+        const message = `outlet "${service}" makes no leases: what its fixed token may do is not known`;
+        return [...findings, { severity: "info", check: "token.kind", message }];
+      }
       const found = await api.listAuthorizations();
       findings.push(...(await leaseFindings(found, { config, service })));
       const watch = tokenWatch({ config: outlet, permissions, api });

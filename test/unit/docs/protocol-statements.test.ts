@@ -7,6 +7,7 @@ import {
   type ReplyHead,
   type RequestHead,
 } from "../../../src/channel/exchange.ts";
+import { ownLeaseActions } from "../../../src/channel/own-lease-heads.ts";
 import { nobleProvider } from "../../../src/crypto/noble-provider.ts";
 import { CLOCK_SKEW_MS } from "../../../src/identity/attestation.ts";
 import {
@@ -24,6 +25,7 @@ import { MAX_LIFETIME_MS } from "../../../src/identity/lifetime.ts";
 import { memberStates } from "../../../src/identity/roster.ts";
 import { issueTicket, MAX_TICKET_ADDRESSES, parseTicket } from "../../../src/identity/ticket.ts";
 import { MAX_TICKET_CHARACTERS, TICKET_PREFIX } from "../../../src/identity/ticket-text.ts";
+import { MAX_EXTRA_LEASES } from "../../../src/lease/extra-lease.ts";
 import { ERRAND_DEADLINE_MS } from "../../../src/membership/authority-client.ts";
 import { section, table, text } from "./protocol-page.ts";
 
@@ -56,6 +58,10 @@ function partsOf(statement: string): { header: { alg: string; typ: string }; cla
 const requestHeads: readonly RequestHead[] = [
   { kind: "http", service: "s", method: "GET", target: "/", headers: [["a", "b"]], bodyBytes: 1 },
   { kind: "lease", service: "s", rejected: "r", held: { leaseId: "l", token: "t", resume: "r" } },
+  {
+    ...{ kind: "own-leases", service: "s", action: "create", leaseId: "l", lifeMs: 1 },
+    permissions: ["write:b"],
+  },
   { kind: "enroll", pass: "p", proof: "p" },
   { kind: "renew" },
   {
@@ -68,6 +74,15 @@ const requestHeads: readonly RequestHead[] = [
 const replyHeads: readonly ReplyHead[] = [
   { kind: "http", status: 200, headers: [["a", "b"]], leaseRejected: true },
   { kind: "lease", leaseId: "l", token: "t", resume: "r", expiresInMs: 1, renewInMs: 1, routes: "all" },
+  {
+    ...{ kind: "own-leases", token: "t" },
+    leases: [
+      {
+        ...{ leaseId: "l", extra: true, profile: "write:b", permissions: ["write:b"], state: "current" },
+        ...{ ageMs: 1, expiresInMs: 1, idleMs: 1, requests: 1, receivedBytes: 1, sentBytes: 1 },
+      },
+    ],
+  },
   {
     ...{ kind: "credential", credential: "c", expiresInMs: 1, renewInMs: 1 },
     ...{ authorityAddresses: ["a"], outletAddresses: ["a"] },
@@ -123,6 +138,13 @@ describe("PROTOCOL.md", () => {
         for (const name of namesIn(head)) expect(rows[i]![1], head.kind).toContain(`\`${name}\``);
       }
     }
+  });
+
+  it("has every action on a member's own leases", () => {
+    for (const action of ownLeaseActions) expect(table("Heads")[2]![1]).toContain(`\`${action}\``);
+    expect(section("Extra leases")).toContain(
+      `member may have ${["no", "one", "two", "three", "four"][MAX_EXTRA_LEASES]} more`,
+    );
   });
 
   it("has the evidence of a copied device, and the states of a member", () => {

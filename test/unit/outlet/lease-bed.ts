@@ -93,6 +93,13 @@ export class FakeInfluxdb {
     if (method === "DELETE") {
       return { status: this.authorizations.delete(url.pathname.split("/").at(-1) ?? "") ? 204 : 404 };
     }
+    if (method === "PATCH") {
+      const known = this.authorizations.get(url.pathname.split("/").at(-1) ?? "");
+      if (!known) return { status: 404, body: JSON.stringify({ code: "not found" }) };
+      const changed = { ...known, ...(JSON.parse(body ?? "{}") as { description: string }) };
+      this.authorizations.set(known.id, changed);
+      return json(changed);
+    }
     const wanted = JSON.parse(body ?? "{}") as { description: string; permissions: unknown };
     const id = this.add(wanted.description);
     const made = { ...this.authorizations.get(id)!, permissions: wanted.permissions };
