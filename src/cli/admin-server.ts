@@ -106,6 +106,8 @@ async function checkNobodyServes(path: string, stateDir: string): Promise<void> 
   try {
     if (knocked !== undefined && socketAt(path) === knocked) unlinkSync(path);
   } catch (cause) {
+    // Or have taken the dead one away.
+    if ((cause as NodeJS.ErrnoException).code === "ENOENT") return;
     throw cannotBeMade(path, cause);
   }
 }

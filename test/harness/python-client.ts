@@ -21,7 +21,8 @@ export async function runPython(program: string, env: Readonly<Record<string, st
 
 let found: string | undefined;
 
-function python(): string {
+/** The interpreter that has it; "" where there is none. */
+export function python(): string {
   const script = fileURLToPath(new URL("../../scripts/influxdb-client", import.meta.url));
   found ??= execFileSync(script, ["--print"], { encoding: "utf8" }).trim();
   return found;

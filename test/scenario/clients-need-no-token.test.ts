@@ -1,8 +1,8 @@
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, it } from "vitest";
-import { type Pair, startPair } from "../harness/culvert.ts";
+import { binary, type Pair, startPair } from "../harness/culvert.ts";
 import { csvColumn } from "../harness/influxdb-under-test.ts";
-import { describePythonClient, runPython } from "../harness/python-client.ts";
+import { describePythonClient, python, runPython } from "../harness/python-client.ts";
 import { type RealInfluxDb, startRealInfluxDb } from "../harness/real-influxdb.ts";
 import { describeReal, realServer } from "../harness/real-servers.ts";
 import { checkLeaks, run } from "../harness/spawned.ts";
@@ -58,10 +58,10 @@ describeReal(["influxd"], "InfluxDB's own clients, given the inlet's address and
   describePythonClient("the Python client", () => {
     const client = "from influxdb_client import InfluxDBClient\nimport os\n";
     const connect = 'InfluxDBClient(url=os.environ["URL"], token=None, org="edge")';
-    const python = (program: string) => runPython(`${client}${program}`, { URL: pair.url });
+    const viaInlet = (program: string) => runPython(`${client}${program}`, { URL: pair.url });
 
     it("writes, one point at a time and in batches", async () => {
-      const done = await python(`
+      const done = await viaInlet(`
 from influxdb_client import Point, WriteOptions
 from influxdb_client.client.write_api import SYNCHRONOUS
 with ${connect} as client:
@@ -79,7 +79,7 @@ with ${connect} as client:
 
     it("queries", async () => {
       await influx.write("pythonread x=9 1");
-      const asked = await python(`
+      const asked = await viaInlet(`
 with ${connect} as client:
     flux = '${FLUX} |> filter(fn: (r) => r._measurement == "pythonread")'
     print([record.get_value() for table in client.query_api().query(flux) for record in table.records])
@@ -87,8 +87,30 @@ with ${connect} as client:
       expect(asked).toMatchObject({ exit: { code: 0 }, stderr: "", stdout: "[9.0]\n" });
     });
 
+    it("writes and queries InfluxDB itself under culvert exec, with a token that is dead afterwards", async () => {
+      const program = `${client}
+from influxdb_client.client.write_api import SYNCHRONOUS
+print(os.environ["INFLUX_TOKEN"])
+with InfluxDBClient(url=os.environ["URL"], token=os.environ["INFLUX_TOKEN"], org="edge") as client:
+    client.write_api(write_options=SYNCHRONOUS).write(bucket="metrics", record="pythonexec x=7 1")
+    flux = '${FLUX} |> filter(fn: (r) => r._measurement == "pythonexec")'
+    print([record.get_value() for table in client.query_api().query(flux) for record in table.records])
+`;
+      const done = await run({
+        command: binary("culvert-inlet"),
+        args: ["exec", "--state-dir", pair.inlet.stateDir, "--", python(), "-c", program],
+        env: { URL: influx.url },
+      });
+      expect(done.exit.code).toBe(0);
+      const [token = "", values] = done.stdout.trim().split("\n");
+      expect(values).toBe("[7.0]");
+      const headers = { authorization: `Token ${token}` };
+      const target = `${influx.url}/api/v2/write?org=edge&bucket=metrics`;
+      expect((await fetch(target, { method: "POST", headers, body: "after x=1 1" })).status).toBe(401);
+    });
+
     it("finds InfluxDB there", async () => {
-      const asked = await python(`
+      const asked = await viaInlet(`
 with ${connect} as client:
     print(client.ping(), client.version())
 `);
