@@ -4,7 +4,7 @@ import { doctor } from "./commands/doctor.ts";
 import { enroll } from "./commands/enroll.ts";
 import { exec } from "./commands/exec.ts";
 import { identityShow } from "./commands/identity.ts";
-import { inletLeaseCommands, leaseCommands } from "./commands/lease.ts";
+import { leaseCommands } from "./commands/lease.ts";
 import { run } from "./commands/run.ts";
 import { status } from "./commands/status.ts";
 import { versionCommand } from "./commands/version.ts";
@@ -19,7 +19,6 @@ await main(
     configCheck,
     enroll,
     ...leaseCommands,
-    ...inletLeaseCommands,
     exec,
     status,
     doctor,

@@ -6,6 +6,7 @@ import { authorityBackup } from "./commands/authority.ts";
 import { configCheck, configSample } from "./commands/config.ts";
 import { doctor } from "./commands/doctor.ts";
 import { enroll } from "./commands/enroll.ts";
+import { exec } from "./commands/exec.ts";
 import { identityShow } from "./commands/identity.ts";
 import { leaseCommands } from "./commands/lease.ts";
 import { memberCommands } from "./commands/member.ts";
@@ -28,6 +29,7 @@ await main(
     enroll,
     ...memberCommands,
     ...leaseCommands,
+    exec,
     authorityBackup,
     status,
     doctor,

@@ -9,7 +9,7 @@ import { doctor } from "./commands/doctor.ts";
 import { enroll } from "./commands/enroll.ts";
 import { exec } from "./commands/exec.ts";
 import { identityShow } from "./commands/identity.ts";
-import { inletLeaseCommands, leaseCommands } from "./commands/lease.ts";
+import { leaseCommands } from "./commands/lease.ts";
 import { memberCommands } from "./commands/member.ts";
 import { run } from "./commands/run.ts";
 import { status } from "./commands/status.ts";
@@ -32,7 +32,6 @@ await main(
     enroll,
     ...memberCommands,
     ...leaseCommands,
-    ...inletLeaseCommands,
     exec,
     authorityBackup,
     status,

@@ -96,7 +96,12 @@ export async function startOutletRole(context: NodeContext): Promise<Role> {
           .map((lease) => ({ service: name, ...lease })),
       ),
     channelsOf: (member) => door.channelsOf(member),
-    leases: outletLeases(services),
+    leases: outletLeases(
+      outlets.map(({ service: { name, keeper }, profiles, config: { leaseExpiresInMs: lifetimeMs } }) => ({
+        ...{ name, keeper, lifetimeMs },
+        profile: () => profiles.outright(),
+      })),
+    ),
     async stop(graceMs) {
       const deadlineMs = performance.now() + graceMs;
       door.drain(DRAIN_BACK_OFF_MS);
@@ -123,6 +128,7 @@ const DRAIN_BACK_OFF_MS = 1_000;
 interface Outlet {
   readonly config: InfluxdbOutletConfig;
   readonly service: InfluxdbService;
+  readonly profiles: ProfileBook;
   readonly upstream: Upstream;
   readonly tls: InfluxdbUpstream;
   readonly tokenWatch: TokenWatch | undefined;
@@ -222,7 +228,7 @@ async function makeOutlet(
     leaseLifetimeMs: config.leaseExpiresInMs,
     log,
   });
-  return { config, service, upstream, tls, tokenWatch: leases.tokenWatch };
+  return { config, service, profiles, upstream, tls, tokenWatch: leases.tokenWatch };
 }
 
 export async function makeUpstream(config: InfluxdbOutletConfig): Promise<Upstream> {

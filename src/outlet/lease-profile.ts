@@ -59,6 +59,19 @@ export class ProfileBook {
     return profile;
   }
 
+  /**
+   * What the config names outright, whoever it is for: for the operator, who has the outlet's own token anyway.
+   * @throws Fault `lease.denied` where every bucket's name is made of attributes.
+   */
+  outright(): LeaseProfile {
+    const { permissions, routes = "lease" } = this.#options;
+    const fixed = permissions.filter(({ bucket }) => this.fixedBuckets.includes(bucket.text));
+    if (fixed.length === 0)
+      throw new Fault("lease.denied", "every bucket of this service is named by a member's attributes");
+    const named = fixed.map(({ action, bucket }) => ({ action, bucket: bucket.text }));
+    return createLeaseProfile({ permissions: named, routes });
+  }
+
   #make(subject: Subject): LeaseProfile {
     const { permissions, routes = "lease" } = this.#options;
     const given = permissions.filter(({ allow }) => !allow || allow.mayAllow(subject));

@@ -121,7 +121,7 @@ describeReal(["influxd"], "the lease commands", () => {
     await influx.stop();
   });
 
-  it("create gives none where tokens stay at the outlet, nor at an outlet", {
+  it("create gives a member none where tokens stay at the outlet", {
     timeout: PATIENCE_MS,
   }, async () => {
     const influx = await startRealInfluxDb();
@@ -129,10 +129,38 @@ describeReal(["influxd"], "the lease commands", () => {
     const refused = await said(pair.inlet, "lease", "create");
     expect([refused.exit.code, refused.stdout]).toEqual([1, ""]);
     expect(refused.stderr).toContain('lease_placement = "outlet"');
-    const atOutlet = await said(pair.outlet, "lease", "create");
-    expect([atOutlet.exit.code, atOutlet.stdout]).toEqual([1, ""]);
     expect(await leasedTokens(influx)).toHaveLength(1);
     await pair.stop();
+    await influx.stop();
+  });
+
+  it("create at an outlet gives the operator a token with the service's rights, dead on time or when revoked", {
+    timeout: PATIENCE_MS,
+  }, async () => {
+    const influx = await startRealInfluxDb();
+    const pair = await startPair(pairOptions(influx));
+    const made = await told<Row & { token: string; member: string; permissions: string[] }>(
+      pair.outlet,
+      "lease",
+      "create",
+    );
+    expect(made).toMatchObject({
+      member: "operator",
+      extra: true,
+      permissions: ["write:metrics", "read:metrics"],
+    });
+    expect((await influx.write("operator v=1", made)).status).toBe(204);
+    const short = await told<Row & { token: string }>(pair.outlet, "lease", "create", "--expires", "1s");
+    await eventually("its end", async () => (await influx.write("m v=1", short)).status === 401);
+    // It is the operator's: the member neither sees nor ends it.
+    const own = await told<Row[]>(pair.inlet, "lease", "list");
+    expect(own.map(({ leaseId }) => leaseId)).not.toContain(made.leaseId);
+    expect((await said(pair.outlet, "lease", "create", "--service", "nonsense")).exit.code).toBe(1);
+    expect((await said(pair.outlet, "lease", "revoke", made.leaseId)).exit.code).toBe(0);
+    await eventually("its end", async () => (await influx.write("m v=1", made)).status === 401);
+    expect(pair.outlet.log).not.toContain(made.token);
+    await pair.stop();
+    expect(await leasedTokens(influx)).toEqual([]);
     await influx.stop();
   });
 });

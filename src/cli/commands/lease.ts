@@ -53,7 +53,8 @@ const leaseRevoke: Command = {
 
 const leaseCreate: Command = {
   name: "lease create",
-  summary: "get one more token for this inlet's member, for a script; prints it alone",
+  summary:
+    "get a token of its own for a script, with the rights of the inlet's member, or of the outlet's service",
   options: {
     expires: {
       type: "string",
@@ -80,9 +81,7 @@ const leaseCreate: Command = {
 };
 
 /** What every node answers. */
-export const leaseCommands: readonly Command[] = [leaseList, leaseShow, leaseRevoke];
-/** What an inlet answers besides. */
-export const inletLeaseCommands: readonly Command[] = [leaseCreate];
+export const leaseCommands: readonly Command[] = [leaseCreate, leaseList, leaseShow, leaseRevoke];
 
 async function tell(invocation: Invocation, method: "GET" | "DELETE"): Promise<number> {
   const { terminal, json, positionals } = invocation;

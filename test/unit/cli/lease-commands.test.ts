@@ -2,11 +2,11 @@ import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { Fault } from "../../../src/base/fault.ts";
 import { askAdmin } from "../../../src/cli/admin-client.ts";
 import { exec } from "../../../src/cli/commands/exec.ts";
-import { inletLeaseCommands, leaseCommands } from "../../../src/cli/commands/lease.ts";
+import { leaseCommands } from "../../../src/cli/commands/lease.ts";
 import { type LeaseRow, type LeaseWish, NodeLeases, type RoleLeases } from "../../../src/cli/node-leases.ts";
 import { clear, culvert, serve, stateDirectory } from "./admin-bed.ts";
 
-const commands = [...leaseCommands, ...inletLeaseCommands, exec];
+const commands = [...leaseCommands, exec];
 
 function row(leaseId: string, more: Partial<LeaseRow> = {}): LeaseRow {
   const nowMs = Date.now();
@@ -89,7 +89,8 @@ describe("lease list and show", () => {
 
   it("show the outlet's leases though the inlet beside it has no channel", async () => {
     role.trouble = new Fault("tunnel.down", "no channel");
-    const outlet: RoleLeases = { list: async () => [row("of-outlet")], revoke: async () => undefined };
+    const outlet = new FakeRole();
+    outlet.rows = [row("of-outlet")];
     expect(await new NodeLeases(() => [outlet, role]).list()).toMatchObject([{ leaseId: "of-outlet" }]);
     await expect(new NodeLeases(() => [role]).list()).rejects.toMatchObject({ code: "tunnel.down" });
   });
@@ -116,11 +117,12 @@ describe("lease create", () => {
     expect(role.wishes).toEqual([{ service: "influxdb", expiresInMs: 30_000 }]);
   });
 
-  it("is for inlets alone", async () => {
-    const outlet: RoleLeases = { list: async () => [], revoke: async () => undefined };
-    await expect(new NodeLeases(() => [outlet]).create({})).rejects.toMatchObject({
-      code: "admin.unreachable",
-    });
+  it("asks the inlet where there is an outlet beside it, for that gives no more than its member may have", async () => {
+    const outlet = new FakeRole();
+    await new NodeLeases(() => [outlet, role]).create({});
+    expect([outlet.wishes, role.wishes]).toEqual([[], [{}]]);
+    await new NodeLeases(() => [outlet]).create({});
+    expect(outlet.wishes).toEqual([{}]);
   });
 
   it.each([[{ nonsense: 1 }], [{ service: 1 }], [{ permissions: "all" }], [{ expiresInMs: -1 }], [[]]])(
