@@ -1,6 +1,7 @@
 /** Makes tickets, and decides who may use them. Dates are the authority's, never a device's. */
 import type { Clock } from "../base/clock.ts";
 import { Fault } from "../base/fault.ts";
+import { toHex } from "../base/hex.ts";
 import type { Log } from "../base/log.ts";
 import type { Secret } from "../base/secret.ts";
 import type { CryptoProvider } from "../crypto/provider.ts";
@@ -52,7 +53,7 @@ export class TicketOffice {
     const wallMs = clock.wallMs();
     if (this.#openCount(wallMs) >= MAX_OPEN_TICKETS)
       throw new Fault("authority.limit", `there are ${MAX_OPEN_TICKETS} open tickets: revoke some`);
-    const ticketId = hex(provider.randomBytes(8));
+    const ticketId = toHex(provider.randomBytes(8));
     const { service, uses } = wish;
     // The pass says whole seconds, so the list does too.
     const createdAtMs = Math.floor(wallMs / 1000) * 1000;
@@ -158,8 +159,4 @@ function refuseImpossible({ expiresInMs, uses }: TicketWish): void {
 
 function expired(): Fault {
   return new Fault("ticket.expired", "this ticket has expired: make a new one");
-}
-
-function hex(bytes: Uint8Array): string {
-  return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
 }

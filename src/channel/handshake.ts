@@ -10,6 +10,7 @@
  * ```
  */
 import { Fault } from "../base/fault.ts";
+import { toHex } from "../base/hex.ts";
 import type { CipherState } from "../crypto/cipher-state.ts";
 import { HandshakeState } from "../crypto/handshake-state.ts";
 import type { DhKeyPair, DhPublicKey } from "../crypto/provider.ts";
@@ -159,7 +160,7 @@ export class ChannelHandshake {
       maxStreams: hello.maxStreams,
       windowBytes: hello.windowBytes,
       clockSkewMs: hello.wallMs - this.#options.wallMs,
-      instance: bytesToHex(hello.instance),
+      instance: toHex(hello.instance),
       ...(hello.credential !== undefined && { credential: hello.credential }),
       ...(hello.pass !== undefined && { pass: hello.pass }),
       ...(hello.errand && { errand: true }),
@@ -170,8 +171,4 @@ export class ChannelHandshake {
     const { sender, receiver, handshakeHash } = this.#noise.split();
     return { peer: { ...introduction, channelBinding: handshakeHash }, sender, receiver };
   }
-}
-
-function bytesToHex(bytes: Uint8Array): string {
-  return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
 }

@@ -8,6 +8,7 @@
  * The MAC covers everything before ` mac=`. Values are printable ASCII, the rest percent-encoded.
  */
 import { Fault } from "../base/fault.ts";
+import { toHex } from "../base/hex.ts";
 import { Secret } from "../base/secret.ts";
 import type { CryptoProvider } from "../crypto/provider.ts";
 
@@ -79,7 +80,7 @@ export class DescriptionCodec {
 
   #mac(body: string): string {
     const mac = this.#options.crypto.hmacSha256(this.#options.key, new TextEncoder().encode(body));
-    return Array.from(mac, (byte) => byte.toString(16).padStart(2, "0")).join("");
+    return toHex(mac);
   }
 }
 

@@ -1,4 +1,5 @@
 /** What the stand-in holds: one organization, its buckets, users and authorizations. All of it in memory. */
+import { toHex } from "../base/hex.ts";
 import { type Authorization, type NewAuthorization, parseId } from "./authorization.ts";
 import { PointStore } from "./point-store.ts";
 import { Refusal } from "./refusal.ts";
@@ -130,7 +131,7 @@ function newId(): string {
   const bytes = crypto.getRandomValues(new Uint8Array(8));
   // Never all zero, which is no id.
   bytes[0] = (bytes[0] ?? 0) | 0x10;
-  return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
+  return toHex(bytes);
 }
 
 /** 64 random bytes in URL-safe Base64 with its padding: the form of InfluxDB's own. */
