@@ -68,6 +68,10 @@ const TABLE = {
   "transport.address-unusable": { blame: "operator", retry: "never" },
   "transport.unreachable": { blame: "peer", retry: "later" },
 
+  "relay.unavailable": { blame: "peer", retry: "later" },
+  "relay.denied": { blame: "operator", retry: "later" },
+  "relay.limit": { blame: "peer", retry: "later" },
+
   "tunnel.down": { blame: "peer", retry: "later" },
   "lease.unavailable": { blame: "upstream", retry: "later" },
   "lease.limit": { blame: "peer", retry: "later" },
@@ -87,6 +91,7 @@ const TABLE = {
   "upstream.unreachable": { blame: "upstream", retry: "later" },
   "upstream.timeout": { blame: "upstream", retry: "later" },
   "upstream.malformed": { blame: "upstream", retry: "later" },
+  "upstream.paced": { blame: "upstream", retry: "later" },
   "upstream.denied": { blame: "operator", retry: "later" },
 
   "internal.bug": { blame: "self", retry: "later" },

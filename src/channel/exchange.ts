@@ -41,6 +41,12 @@ export interface HttpRequestHead {
   readonly bodyBytes?: number;
 }
 
+/** Inlet → outlet: one TCP connection to a service. What the client sends follows as stream data. */
+export interface TcpRequestHead {
+  readonly kind: "tcp";
+  readonly service: string;
+}
+
 /** Device → authority: make me a member, by this ticket. */
 export interface EnrollRequestHead {
   readonly kind: "enroll";
@@ -84,7 +90,7 @@ export type CloneEvidence = (typeof cloneEvidences)[number];
 
 export type ServiceRequestHead = HttpRequestHead | LeaseRequestHead | OwnLeasesRequestHead;
 export type AuthorityRequestHead = EnrollRequestHead | RenewRequestHead | RosterRequestHead;
-export type RequestHead = ServiceRequestHead | AuthorityRequestHead;
+export type RequestHead = ServiceRequestHead | TcpRequestHead | AuthorityRequestHead;
 
 /** Outlet → inlet: InfluxDB's answer. */
 export interface HttpReplyHead {
@@ -93,6 +99,11 @@ export interface HttpReplyHead {
   readonly headers: HeaderList;
   /** InfluxDB answered 401 to a lease of ours: get a new one and send the request once more. */
   readonly leaseRejected?: boolean;
+}
+
+/** Outlet → inlet: the service has taken the connection. What it sends follows as stream data. */
+export interface TcpReplyHead {
+  readonly kind: "tcp";
 }
 
 /** Authority → member. Durations, for the member's clock may be wrong. */
@@ -134,6 +145,7 @@ export type ReplyHead =
   | HttpReplyHead
   | LeaseReplyHead
   | OwnLeasesReplyHead
+  | TcpReplyHead
   | CredentialReplyHead
   | RosterReplyHead
   | FaultReplyHead;
@@ -167,6 +179,7 @@ export function decodeRequestHead(bytes: Uint8Array): RequestHead {
   }
   if (head.kind === "lease") return readLeaseRequest(head);
   if (head.kind === "own-leases") return readOwnLeasesRequest(head);
+  if (head.kind === "tcp") return { kind: "tcp", service: readText(head.service) };
   if (head.kind === "enroll")
     return { kind: "enroll", pass: readText(head.pass), proof: readText(head.proof) };
   if (head.kind === "renew") return { kind: "renew" };
@@ -197,6 +210,7 @@ export function decodeReplyHead(bytes: Uint8Array): ReplyHead {
   }
   if (head.kind === "lease") return readLeaseReply(head);
   if (head.kind === "own-leases") return readOwnLeasesReply(head);
+  if (head.kind === "tcp") return { kind: "tcp" };
   if (head.kind === "credential") {
     return {
       kind: "credential",
@@ -215,15 +229,17 @@ export function decodeReplyHead(bytes: Uint8Array): ReplyHead {
       members: readList(head.members, rosterLine),
     };
   }
-  if (head.kind === "fault") {
-    const code = faultCodes.find((known) => known === head.code);
-    return {
-      kind: "fault",
-      code: code ?? "internal.bug",
-      ...(head.retryAfterMs === undefined ? {} : { retryAfterMs: readCount(head.retryAfterMs) }),
-    };
-  }
+  if (head.kind === "fault") return readFaultReply(head);
   throw malformed("kind");
+}
+
+/** @param head with `kind` "fault". A code that is not known here is read as `internal.bug`. */
+export function readFaultReply({ code, retryAfterMs }: Record<string, unknown>): FaultReplyHead {
+  return {
+    kind: "fault",
+    code: faultCodes.find((known) => known === code) ?? "internal.bug",
+    ...(retryAfterMs === undefined ? {} : { retryAfterMs: readCount(retryAfterMs) }),
+  };
 }
 
 function sighting(value: unknown): Sighting {

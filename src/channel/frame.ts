@@ -92,11 +92,21 @@ export function readFrames(message: Uint8Array, take: (frame: Frame) => void): v
 /** Places the first payload of a message on a multiple of 16: see the note on slow copies in message-seal.ts. */
 const LEAD_BYTES = 16 - FRAME_HEADER_BYTES;
 
+/** What of a message is for streams of clients, in bytes. */
+export interface ClientShare {
+  /** Their frames, whole. */
+  readonly frameBytes: number;
+  /** Of those, the payload of DATA. */
+  readonly payloadBytes: number;
+}
+
 /** Gathers frames into the plaintext of one message. The buffer is reused: what `finish` returns lasts until `clear`. */
 export class FrameWriter {
   readonly #buffer: Uint8Array;
   readonly #maxMessageBytes: number;
   #length = 0;
+  #clientFrameBytes = 0;
+  #clientPayloadBytes = 0;
 
   constructor(maxMessageBytes: number) {
     this.#buffer = new Uint8Array(LEAD_BYTES + maxMessageBytes);
@@ -112,7 +122,13 @@ export class FrameWriter {
     return this.#maxMessageBytes - this.#length - FRAME_HEADER_BYTES;
   }
 
-  put(type: number, flags: number, streamId: number, payload: Uint8Array): void {
+  /** What of the message so far is for streams of clients. */
+  get share(): ClientShare {
+    return { frameBytes: this.#clientFrameBytes, payloadBytes: this.#clientPayloadBytes };
+  }
+
+  /** @param isClients the frame is of a stream of a client's. */
+  put(type: number, flags: number, streamId: number, payload: Uint8Array, isClients = false): void {
     const at = LEAD_BYTES + this.#length;
     const buffer = this.#buffer;
     buffer[at] = type;
@@ -122,6 +138,9 @@ export class FrameWriter {
     buffer[at + 7] = payload.length & 0xff;
     buffer.set(payload, at + FRAME_HEADER_BYTES);
     this.#length += FRAME_HEADER_BYTES + payload.length;
+    if (!isClients) return;
+    this.#clientFrameBytes += FRAME_HEADER_BYTES + payload.length;
+    if (type === frameTypes.data) this.#clientPayloadBytes += payload.length;
   }
 
   finish(): Uint8Array {
@@ -130,6 +149,8 @@ export class FrameWriter {
 
   clear(): void {
     this.#length = 0;
+    this.#clientFrameBytes = 0;
+    this.#clientPayloadBytes = 0;
   }
 }
 

@@ -32,6 +32,12 @@ export const defaultLimits: ChannelLimits = {
   pingTimeoutMs: 10_000,
 };
 
+/**
+ * Of a control channel to a relay. Neither end of it is metered: each finds out within this and a ping's time
+ * that the other is gone.
+ */
+export const controlLimits: ChannelLimits = { ...defaultLimits, maxStreams: 4, busyPingMs: 15_000 };
+
 /** Frames of which an honest peer sends few: resets of streams just opened, opens over the cap, pings. */
 export const NUISANCE_BURST = 200;
 export const NUISANCE_PER_SECOND = 50;

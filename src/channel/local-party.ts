@@ -18,6 +18,11 @@ export interface Statements {
   readonly pass?: string;
   /** The channel is to ask the authority for a credential, and for nothing else. */
   readonly errand?: boolean;
+  /**
+   * Goes with a pass: proves on the way, to a relay, that we have the ticket's key.
+   * @param channelBinding of the handshake with the relay.
+   */
+  readonly prove?: (channelBinding: Uint8Array) => string;
 }
 
 export interface LocalPartyOptions {

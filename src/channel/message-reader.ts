@@ -7,6 +7,15 @@ import { Fault } from "../base/fault.ts";
 export const LENGTH_BYTES = 2;
 export const MAX_MESSAGE_BYTES = 65535;
 
+/** As it goes over the wire. */
+export function framed(message: Uint8Array): Uint8Array {
+  const bytes = new Uint8Array(LENGTH_BYTES + message.length);
+  bytes[0] = message.length >>> 8;
+  bytes[1] = message.length & 0xff;
+  bytes.set(message, LENGTH_BYTES);
+  return bytes;
+}
+
 export class MessageReader {
   #maxMessageBytes: number;
   /** What has come of a message that is not yet whole, length prefix included. */

@@ -19,7 +19,7 @@ import { type ChannelLimits, YOUNG_STREAM_MS } from "./limits.ts";
 import { MuxStream, type StreamOwner } from "./mux-stream.ts";
 import { NuisanceBudget } from "./nuisance-budget.ts";
 import { SendQueue } from "./send-queue.ts";
-import { type ResetReason, resetCodes, type Stream, type StreamHandler } from "./stream.ts";
+import { type ResetReason, resetCodes, type Stream, type StreamHandler, type StreamStart } from "./stream.ts";
 
 export interface MuxEvents {
   /** A peer's new stream: give it a handler. Must not throw. */
@@ -28,7 +28,7 @@ export interface MuxEvents {
   /** The peer ended the channel in good order. */
   onClose(reason: CloseReason): void;
   onWelcome(): void;
-  onPong(): void;
+  onPing(): void;
   /** There is something to send now. */
   onSendable(): void;
   /** A limit was passed while the owner of a stream was calling: the channel must end. */
@@ -43,6 +43,7 @@ export interface MuxOptions {
 }
 
 const EMPTY = new Uint8Array(0);
+const NO_STREAM = { id: 0, isClients: false };
 
 export class Mux implements StreamOwner {
   readonly limits: ChannelLimits;
@@ -72,7 +73,7 @@ export class Mux implements StreamOwner {
   }
 
   /** @throws Fault `stream.limit` when the peer takes no more for now. */
-  open(head: Uint8Array, handler: StreamHandler, first: { data?: Uint8Array; end?: boolean } = {}): Stream {
+  open(head: Uint8Array, handler: StreamHandler, first: StreamStart = {}): Stream {
     if (this.#opened >= this.#options.peer.maxStreams) {
       throw new Fault(
         "stream.limit",
@@ -85,6 +86,7 @@ export class Mux implements StreamOwner {
       owner: this,
       handler,
       sendCredit: this.#options.peer.windowBytes,
+      upkeep: first.upkeep ?? false,
       nowMs: this.#nowMs,
     });
     this.#nextId += 2;
@@ -94,9 +96,18 @@ export class Mux implements StreamOwner {
     return stream;
   }
 
+  has(streamId: number): boolean {
+    return this.#streams.has(streamId);
+  }
+
+  /** Not for this node's upkeep. Of a stream that is gone nobody knows any more; the peer's are taken for clients'. */
+  isClients(streamId: number): boolean {
+    return streamId !== 0 && (this.#streams.get(streamId)?.isClients ?? true);
+  }
+
   /** Queues a frame that goes before all data. Too many of them end the channel: the peer reads nothing. */
-  control(type: number, payload: Uint8Array = EMPTY, streamId = 0): void {
-    if (this.queue.putControl(type, streamId, payload)) return;
+  control(type: number, payload: Uint8Array = EMPTY, { id: streamId, isClients } = NO_STREAM): void {
+    if (this.queue.putControl({ type, streamId, payload, isClients })) return;
     this.#options.events.onOverflow(new Fault("channel.limit", "the peer does not read"));
   }
 
@@ -152,11 +163,11 @@ export class Mux implements StreamOwner {
   }
 
   sendCredit(stream: MuxStream, bytes: number): void {
-    this.control(frameTypes.window, uint32(bytes), stream.id);
+    this.control(frameTypes.window, uint32(bytes), stream);
   }
 
   sendReset(stream: MuxStream, reason: ResetReason): void {
-    this.control(frameTypes.reset, uint16(resetCodes[reason]), stream.id);
+    this.control(frameTypes.reset, uint16(resetCodes[reason]), stream);
   }
 
   drained(stream: MuxStream): void {
@@ -187,10 +198,11 @@ export class Mux implements StreamOwner {
       case frameTypes.ping:
         if (payload.length !== 8) throw wrongLength("PING");
         this.#nuisance.spend(this.#nowMs);
+        events.onPing();
         return this.control(frameTypes.pong, payload.slice());
       case frameTypes.pong:
         if (payload.length !== 8) throw wrongLength("PONG");
-        return events.onPong();
+        return; // Any byte from the peer is an answer to a ping.
       case frameTypes.goAway:
         if (payload.length !== 6) throw wrongLength("GOAWAY");
         return events.onGoAway(closeReasonOf((payload[0]! << 8) | payload[1]!), readUint32(payload, 2));
@@ -212,7 +224,7 @@ export class Mux implements StreamOwner {
     this.#lastPeerId = streamId;
     if (this.#accepted >= this.limits.maxStreams) {
       this.#nuisance.spend(this.#nowMs);
-      return this.control(frameTypes.reset, uint16(resetCodes.refused), streamId);
+      return this.control(frameTypes.reset, uint16(resetCodes.refused), { id: streamId, isClients: true });
     }
     const stream = new MuxStream({
       id: streamId,

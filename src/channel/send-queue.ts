@@ -3,10 +3,11 @@ import type { FrameWriter } from "./frame.ts";
 import { MAX_QUEUED_CONTROL } from "./limits.ts";
 import type { MuxStream } from "./mux-stream.ts";
 
-interface Control {
+export interface Control {
   readonly type: number;
   readonly streamId: number;
   readonly payload: Uint8Array;
+  readonly isClients: boolean;
 }
 
 /**
@@ -31,10 +32,10 @@ export class SendQueue {
   }
 
   /** @returns false when there are too many already: the peer reads nothing. */
-  putControl(type: number, streamId: number, payload: Uint8Array): boolean {
+  putControl(control: Control): boolean {
     if (this.#control.length >= MAX_QUEUED_CONTROL) return false;
     const wasEmpty = this.empty;
-    this.#control.push({ type, streamId, payload });
+    this.#control.push(control);
     if (wasEmpty) this.#onSendable();
     return true;
   }
@@ -62,9 +63,9 @@ export class SendQueue {
   /** Fills one message; leaves the writer empty when there is nothing to send. Calls no owner of a stream. */
   fill(writer: FrameWriter): void {
     let sent = 0;
-    for (const { type, streamId, payload } of this.#control) {
+    for (const { type, streamId, payload, isClients } of this.#control) {
       if (writer.room < payload.length) break;
-      writer.put(type, 0, streamId, payload);
+      writer.put(type, 0, streamId, payload, isClients);
       sent++;
     }
     if (sent > 0) this.#control = this.#control.slice(sent);
@@ -89,7 +90,7 @@ export class SendQueue {
       const stream = round[at]!;
       if (stream.headNeedsMore(writer)) break;
       stream.queued = false;
-      if (!stream.fill(writer)) continue;
+      if (!stream.fill(writer, round.length === 1)) continue;
       stream.queued = true;
       this.#ready.push(stream);
     }

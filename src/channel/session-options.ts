@@ -3,9 +3,11 @@ import type { Fault } from "../base/fault.ts";
 import type { CipherSuite } from "../crypto/provider.ts";
 import type { CloseReason } from "./frame.ts";
 import type { Introduction, Peer } from "./handshake.ts";
+import type { KeepaliveStretch } from "./keepalive-stretch.ts";
 import type { ChannelLimits } from "./limits.ts";
 import type { LocalParty } from "./local-party.ts";
 import type { Stream, StreamHandler } from "./stream.ts";
+import type { TrafficMeter } from "./traffic-meter.ts";
 
 /** What the owner of a session is told. Callbacks run inside the session's methods; they must not throw. */
 export interface SessionEvents {
@@ -30,10 +32,20 @@ export interface SessionOptions {
   readonly route: string;
   /** Idle silence until a ping, in milliseconds. */
   readonly keepaliveMs: number;
+  /** How far the pings of an idle channel may be apart in the end; absent: no further. */
+  readonly stretch?: KeepaliveStretch;
   /** Why this peer is not welcome; undefined when it is. The peer is told no more than `unauthorized`. */
   readonly authorize: (peer: Introduction) => Fault | undefined;
+  /** Counts what the session costs; of an initiator. */
+  readonly meter?: TrafficMeter;
   readonly events: SessionEvents;
   /** Monotonic. */
   readonly nowMs: number;
   readonly wallMs: () => number;
 }
+
+/** What is the same for all sessions of a dialler, an acceptor or an errand. */
+export type SessionBasis = Pick<
+  SessionOptions,
+  "party" | "limits" | "suite" | "keepaliveMs" | "stretch" | "authorize" | "meter"
+>;

@@ -4,15 +4,17 @@
  */
 import { Fault } from "../base/fault.ts";
 import { TAG_BYTES } from "../crypto/provider.ts";
+import { closeFault, cutFault } from "./end-fault.ts";
 import { type CloseReason, FrameWriter, frameTypes, readFrames } from "./frame.ts";
 import { ChannelHandshake, type Peer } from "./handshake.ts";
 import { MAX_HANDSHAKE_MESSAGE_BYTES } from "./hello.ts";
-import { LENGTH_BYTES, MAX_MESSAGE_BYTES, MessageReader } from "./message-reader.ts";
+import { countFrame, LineMeter } from "./line-meter.ts";
+import { framed, LENGTH_BYTES, MAX_MESSAGE_BYTES, MessageReader } from "./message-reader.ts";
 import { MessageSeal } from "./message-seal.ts";
 import { closePayload, goAwayPayload, Mux } from "./mux.ts";
 import { encodePrelude, readPrelude } from "./prelude.ts";
 import type { SessionOptions } from "./session-options.ts";
-import type { Stream, StreamHandler, StreamOpener } from "./stream.ts";
+import type { Stream, StreamHandler, StreamOpener, StreamStart } from "./stream.ts";
 import { VitalSigns } from "./vital-signs.ts";
 
 const MAX_PLAINTEXT_BYTES = MAX_MESSAGE_BYTES - TAG_BYTES;
@@ -29,6 +31,7 @@ export class Session implements StreamOpener {
   readonly #reader = new MessageReader(MAX_HANDSHAKE_MESSAGE_BYTES);
   readonly #startedAtMs: number;
   readonly #vitalSigns: VitalSigns;
+  readonly #line: LineMeter | undefined;
   #phase: Phase;
   #handshake: ChannelHandshake | undefined;
   #early = NO_DATA;
@@ -45,6 +48,7 @@ export class Session implements StreamOpener {
     this.#startedAtMs = options.nowMs;
     this.#nowMs = options.nowMs;
     this.#vitalSigns = new VitalSigns(options);
+    this.#line = options.meter && new LineMeter(options.meter, options.nowMs);
     this.#phase = "prelude";
     if (!options.initiator) return;
     const prelude = encodePrelude(options.suite, options.route);
@@ -69,13 +73,14 @@ export class Session implements StreamOpener {
     return this.#mux?.streamCount ?? 0;
   }
 
-  openStream(head: Uint8Array, handler: StreamHandler, first?: { data?: Uint8Array; end?: boolean }): Stream {
+  openStream(head: Uint8Array, handler: StreamHandler, first?: StreamStart): Stream {
     if (this.#phase !== "open") throw new Fault("tunnel.down", "the channel is not up");
     return this.#mux!.open(head, handler, first);
   }
 
   /** Takes bytes from the transport, in order. Never throws: a peer's mistake closes the session. */
   handleBytes(chunk: Uint8Array, nowMs: number): void {
+    this.#line?.arrived(chunk.length, nowMs);
     if (this.#phase === "closed") return;
     this.#nowMs = nowMs;
     this.#vitalSigns.heard(nowMs);
@@ -90,10 +95,10 @@ export class Session implements StreamOpener {
   /** The transport has ended or broken. Without an authenticated CLOSE before it, that is a fault. */
   handleTransportEnd(): void {
     if (this.#phase === "closed") return;
-    const text =
-      this.#phase === "open" ? "the connection ended without an authenticated close" : this.#hint();
-    const code = this.#phase === "open" ? "channel.truncated" : "handshake.failed";
-    this.#finish(new Fault(code, text));
+    this.#vitalSigns.lost(this.#nowMs);
+    const { initiator, party } = this.#options;
+    const own = party.identity.identifier;
+    this.#finish(cutFault({ established: this.#phase === "open", initiator, own }));
   }
 
   /** Call about once a second: deadlines and pings are due here. */
@@ -138,7 +143,10 @@ export class Session implements StreamOpener {
    */
   pollSend(): Uint8Array | undefined {
     const clear = this.#clear.shift();
-    if (clear) return clear;
+    if (clear) {
+      this.#line?.sent(clear.length, this.#nowMs);
+      return clear;
+    }
     if (!this.#mux || !this.#sender) return undefined;
     const { queue } = this.#mux;
     queue.tellWritable();
@@ -147,7 +155,9 @@ export class Session implements StreamOpener {
     if (writer.length === 0) return undefined;
     this.#vitalSigns.spoke(this.#nowMs);
     try {
-      return this.#sender.seal(writer.finish());
+      const message = this.#sender.seal(writer.finish());
+      this.#line?.sent(message.length, this.#nowMs, writer.length, writer.share);
+      return message;
     } catch (thrown) {
       this.#finish(Fault.from(thrown));
       return undefined;
@@ -191,6 +201,7 @@ export class Session implements StreamOpener {
   }
 
   #handleHandshake(handshake: ChannelHandshake, message: Uint8Array): void {
+    this.#line?.received(LENGTH_BYTES + message.length, this.#nowMs);
     const { reply, outcome } = handshake.handleMessage(message);
     if (reply) {
       this.#clear.push(framed(reply));
@@ -214,17 +225,22 @@ export class Session implements StreamOpener {
   }
 
   #handleSealed(receiver: MessageSeal, message: Uint8Array): void {
-    readFrames(receiver.open(message), (frame) => {
+    const plaintext = receiver.open(message);
+    const share = { frameBytes: 0, payloadBytes: 0 };
+    readFrames(plaintext, (frame) => {
       if (this.#phase === "closed") return;
       const answers = frame.type === frameTypes.welcome || frame.type === frameTypes.close;
       if (this.#phase === "unanswered" && !answers)
         throw new Fault("channel.protocol", "a frame before the welcome");
+      const { streamId } = frame;
+      if (this.#mux!.isClients(streamId)) countFrame(share, frame, !this.#mux!.has(streamId));
       this.#mux!.handleFrame(frame, this.#nowMs);
     });
+    this.#line?.received(LENGTH_BYTES + message.length, this.#nowMs, plaintext.length, share);
   }
 
   #makeMux(peer: Peer): Mux {
-    const { initiator, limits, events } = this.#options;
+    const { initiator, party, limits, events } = this.#options;
     return new Mux({
       initiator,
       limits,
@@ -232,13 +248,13 @@ export class Session implements StreamOpener {
       events: {
         onStream: (stream, head) => events.onStream(stream, head, peer),
         onGoAway: (reason, backoffMs) => events.onGoAway(reason, backoffMs),
-        onClose: (reason) => this.#finish(closeFault(reason, peer, this.#options.party.identity.identifier)),
+        onClose: (reason) => this.#finish(closeFault(reason, peer.identifier, party.identity.identifier)),
         onWelcome: () => {
           if (!initiator || this.#phase !== "unanswered")
             throw new Fault("channel.protocol", "a second welcome");
           this.#establish();
         },
-        onPong: () => {},
+        onPing: () => this.#vitalSigns.pinged(this.#nowMs, this.streamCount > 0),
         onSendable: () => events.onSendable(),
         onOverflow: (fault) => this.#fail(fault),
       },
@@ -248,13 +264,6 @@ export class Session implements StreamOpener {
   #establish(): void {
     this.#phase = "open";
     this.#options.events.onEstablished(this.#peer!);
-  }
-
-  #hint(): string {
-    const unfinished = "the connection ended before the handshake was complete";
-    if (this.#options.initiator) return unfinished;
-    const own = this.#options.party.identity.identifier;
-    return `${unfinished}; if this is your device, it may have another authority, or "authorized" without us, ${own}`;
   }
 
   #fail(fault: Fault, reason: CloseReason = fault.code === "channel.limit" ? "limit" : "protocol"): void {
@@ -275,24 +284,9 @@ export class Session implements StreamOpener {
     if (this.#phase === "closed") return;
     this.#phase = "closed";
     this.#handshake = undefined;
+    this.#line?.ended();
     this.#mux?.abandon(streamFault);
     if (lastWords !== undefined) this.#mux?.control(frameTypes.close, closePayload(lastWords));
     this.#options.events.onClosed(fault);
   }
-}
-
-/** What the peer's last words mean here; undefined for an orderly end. */
-function closeFault(reason: CloseReason, peer: Peer, own: string): Fault | undefined {
-  if (reason === "normal" || reason === "draining" || reason === "superseded") return undefined;
-  if (reason !== "unauthorized") return new Fault("channel.closed", `the peer closed the channel: ${reason}`);
-  const text = `${peer.identifier} refused us: our identifier ${own} is not in its "authorized", nor is it a member there`;
-  return new Fault("handshake.unauthorized", text);
-}
-
-function framed(message: Uint8Array): Uint8Array {
-  const bytes = new Uint8Array(LENGTH_BYTES + message.length);
-  bytes[0] = message.length >>> 8;
-  bytes[1] = message.length & 0xff;
-  bytes.set(message, LENGTH_BYTES);
-  return bytes;
 }

@@ -53,12 +53,24 @@ export interface Stream {
   consumed(bytes: number): void;
 }
 
+/** What goes along with the head of a stream that is opened. */
+export interface StreamStart {
+  /** Body bytes, in the same message where they fit. */
+  readonly data?: Uint8Array;
+  /** There is no more body. */
+  readonly end?: boolean;
+  /** The stream is no client's: the node needs it itself, and its bytes count as idle ones. */
+  readonly upkeep?: boolean;
+}
+
 /** Opens streams to the peer; what proxy and outlet see of a channel. */
 export interface StreamOpener {
-  /**
-   * @param first.data body bytes to go along with the head, in the same message where they fit.
-   * @param first.end true when there is no more body.
-   * @throws Fault `tunnel.down` when no channel is up, `stream.limit` when all streams are taken.
-   */
-  openStream(head: Uint8Array, handler: StreamHandler, first?: { data?: Uint8Array; end?: boolean }): Stream;
+  /** @throws Fault `tunnel.down` when no channel is up, `stream.limit` when all streams are taken. */
+  openStream(head: Uint8Array, handler: StreamHandler, first?: StreamStart): Stream;
+}
+
+/** Takes nothing of a stream that the peer has opened: it may send the same elsewhere. */
+export function refuseStream(stream: Stream): StreamHandler {
+  stream.reset("refused");
+  return { onData() {}, onEnd() {}, onReset() {} };
 }

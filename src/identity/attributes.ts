@@ -16,6 +16,9 @@ export const AUTHORITY_ATTRIBUTE = "culvert-authority";
 /** What an outlet is known by, where the config says nothing else. */
 export const OUTLET_ATTRIBUTE = "influxdb-outlet";
 
+/** Names that an outlet may take at a relay, with commas between them. */
+export const RELAY_NAMES_ATTRIBUTE = "relay-names";
+
 export const NO_ATTRIBUTES: Attributes = Object.freeze(Object.create(null) as Record<string, string>);
 
 const NAME = /^[A-Za-z][A-Za-z0-9_-]{0,63}$/;

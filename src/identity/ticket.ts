@@ -184,7 +184,8 @@ function keyOf(value: unknown): Uint8Array | undefined {
 }
 
 function areAddresses(value: unknown): value is readonly string[] {
-  const isAddress = (item: unknown) => typeof item === "string" && /^tcp:\/\/[\x21-\x7e]{1,249}$/.test(item);
+  const isAddress = (item: unknown) =>
+    typeof item === "string" && /^(?:tcp|wss):\/\/[\x21-\x7e]{1,249}$/.test(item);
   return (
     Array.isArray(value) &&
     value.length >= 1 &&
