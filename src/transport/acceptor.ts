@@ -3,24 +3,36 @@ import type { Fault } from "../base/fault.ts";
 import type { Log } from "../base/log.ts";
 import type { CloseReason } from "../channel/frame.ts";
 import type { Peer } from "../channel/handshake.ts";
-import type { SessionEvents, SessionOptions } from "../channel/session-options.ts";
+import type { SessionBasis, SessionEvents } from "../channel/session-options.ts";
+import { refuseStream } from "../channel/stream.ts";
 import type { Identifier } from "../identity/identifier.ts";
 import { Link } from "./link.ts";
+import {
+  type ListenPlace,
+  listen,
+  type Newcomer,
+  NOBODY,
+  type PlaceListener,
+  type ServerCertificate,
+} from "./listening.ts";
 import type { Ticker } from "./ticker.ts";
-import type { TcpAddress, Wire, WireHandler, WireListener, WireProvider } from "./wire.ts";
+import type { Wire, WireHandler, WireProvider } from "./wire.ts";
 
 export interface AcceptorOptions {
-  readonly addresses: readonly TcpAddress[];
+  /** None where channels come by other ways alone (`take`). */
+  readonly addresses: readonly ListenPlace[];
   readonly wires: WireProvider;
+  /** Where one of the addresses is of wss. */
+  readonly certificate?: ServerCertificate | undefined;
   readonly ticker: Ticker;
-  readonly session: Pick<SessionOptions, "party" | "limits" | "suite" | "keepaliveMs" | "authorize">;
+  readonly session: SessionBasis;
   /** Which addresses may connect at all; absent: every one. */
   readonly allows?: (address: string) => boolean;
   readonly onStream: SessionEvents["onStream"];
   /** A channel is up. */
   readonly onUp?: (link: Link, peer: Peer) => void;
-  /** A channel that was up is over. */
-  readonly onDown?: (link: Link, peer: Peer) => void;
+  /** A channel that was up is over; without a fault in good order. */
+  readonly onDown?: (link: Link, peer: Peer, fault: Fault | undefined) => void;
   readonly log: Log;
 }
 
@@ -33,18 +45,27 @@ const MAX_HALF_OPEN = 12_288;
 const MAX_LINKS = 20_000;
 /** A flood of refused connections is one line in so many milliseconds. */
 const REFUSAL_LOG_MS = 1_000;
+/**
+ * While it drains, an outlet has one peer after the other move, in milliseconds: no faster than the outlet to
+ * which they go makes leases, and all of them within the time that an orderly end has.
+ */
+const MOVE_GAP_MS = 5;
+const MAX_MOVE_MS = 3_000;
 
 export class Acceptor {
   readonly #options: AcceptorOptions;
   readonly #links = new Set<Link>();
   readonly #byPeer = new Map<Identifier, Set<Link>>();
-  readonly #listeners: WireListener[] = [];
+  readonly #ways = new WeakMap<Link, object>();
+  readonly #listeners: PlaceListener[] = [];
   #halfOpen = 0;
   #refusals = 0;
   #notAllowed = 0;
   #refusalLoggedAtMs = Number.NEGATIVE_INFINITY;
   #accepted = 0;
-  #drainBackoffMs: number | undefined;
+  /** How long the peers take to move; undefined while nothing drains. */
+  #moveMs: number | undefined;
+  #refusesStreams = false;
 
   constructor(options: AcceptorOptions) {
     this.#options = options;
@@ -53,8 +74,11 @@ export class Acceptor {
   /** @throws Fault `transport.address-unusable`. */
   async start(): Promise<void> {
     try {
-      for (const address of this.#options.addresses) {
-        this.#listeners.push(await this.#options.wires.listen(address, (wire) => this.#take(wire)));
+      const { addresses, wires, certificate } = this.#options;
+      for (const at of addresses) {
+        const admits = (from: Newcomer) => this.#admits(from);
+        const take = (wire: Wire) => this.take(wire, "");
+        this.#listeners.push(await listen({ at, wires, certificate, admits, take }));
       }
     } catch (thrown) {
       for (const listener of this.#listeners.splice(0)) listener.stop();
@@ -90,18 +114,35 @@ export class Acceptor {
   } {
     return {
       live: this.#links.size - this.#halfOpen,
-      halfOpen: this.#halfOpen,
+      halfOpen: this.#halfOpen + this.#opening,
       accepted: this.#accepted,
       refused: this.#refusals,
       notAllowed: this.#notAllowed,
     };
   }
 
-  /** Stops listening and asks every inlet to move elsewhere; requests under way may finish. */
-  drain(backoffMs: number): void {
-    this.#drainBackoffMs = backoffMs;
+  /** Asks those who came by this way to move, from `afterMs` on; what is up serves on. */
+  goAway(way: object, afterMs: number): void {
+    askToMove(
+      this.links.filter((link) => this.#ways.get(link) === way),
+      afterMs,
+    );
+  }
+
+  /**
+   * Stops listening and asks every peer to move elsewhere. What is up serves on.
+   * @returns milliseconds until the last has its slot.
+   */
+  drain(): number {
     for (const listener of this.#listeners) listener.stop();
-    for (const link of this.#links) link.session.goAway("draining", backoffMs);
+    this.#moveMs = askToMove([...this.#links], 0);
+    return this.#moveMs;
+  }
+
+  /** Those that have not moved open no more streams here; a channel whose streams are done ends. */
+  finish(): void {
+    this.#refusesStreams = true;
+    for (const link of [...this.#links]) if (link.session.streamCount === 0) link.close("draining");
   }
 
   get busy(): boolean {
@@ -114,13 +155,38 @@ export class Acceptor {
     for (const link of [...this.#links]) link.close(reason);
   }
 
-  #take(wire: Wire): WireHandler {
-    if (!this.#allows(wire)) {
+  /** Connections on which TLS or the opening of a WebSocket is under way. */
+  get #opening(): number {
+    return this.#listeners.reduce((sum, { opening }) => sum + opening, 0);
+  }
+
+  /** Before a byte was read. */
+  #admits({ remote, remoteAddress }: Newcomer): boolean {
+    const { allows } = this.#options;
+    if (allows && (remoteAddress === undefined || !allows(remoteAddress))) {
       this.#notAllowed++;
-      return this.#turnAway(wire, "its address is not in allow_from");
+      this.#refused({ remote, reason: "its address is not in allow_from" });
+      return false;
     }
-    if (this.#halfOpen >= MAX_HALF_OPEN || this.#links.size >= MAX_LINKS) {
-      return this.#turnAway(wire, "too many connections");
+    return this.#hasRoom(remote);
+  }
+
+  #hasRoom(remote: string): boolean {
+    const begun = this.#halfOpen + this.#opening;
+    if (begun < MAX_HALF_OPEN && this.#links.size + this.#opening < MAX_LINKS) return true;
+    this.#refused({ remote, reason: "too many connections" });
+    return false;
+  }
+
+  /**
+   * A wire on which the peer begins a channel, however it came about.
+   * @param route the name that the peer must have asked a relay for; "" where it dialled this node itself.
+   * @param way by which it came, where that may end before the channel does.
+   */
+  take(wire: Wire, route: string, way?: object): WireHandler {
+    if (!this.#hasRoom(wire.remote)) {
+      wire.destroy();
+      return NOBODY;
     }
     let pending = true;
     const settled = (): void => {
@@ -131,13 +197,14 @@ export class Acceptor {
     const link: Link = new Link(wire, {
       ...this.#options.session,
       initiator: false,
-      route: "",
+      route,
       events: {
         onEstablished: (peer) => {
           settled();
           this.#established(link, peer);
         },
-        onStream: this.#options.onStream,
+        onStream: (stream, head, peer) =>
+          this.#refusesStreams ? refuseStream(stream) : this.#options.onStream(stream, head, peer),
         onGoAway() {},
         onClosed: (fault) => {
           const established = !pending;
@@ -148,20 +215,9 @@ export class Acceptor {
       },
     });
     this.#links.add(link);
+    if (way) this.#ways.set(link, way);
     this.#options.ticker.add(link);
     return link;
-  }
-
-  #allows({ remoteAddress }: Wire): boolean {
-    const { allows } = this.#options;
-    return !allows || (remoteAddress !== undefined && allows(remoteAddress));
-  }
-
-  /** Before a byte was read. */
-  #turnAway(wire: Wire, reason: string): WireHandler {
-    this.#refused({ remote: wire.remote, reason });
-    wire.destroy();
-    return { onData() {}, onWritable() {}, onClose() {} };
   }
 
   #established(link: Link, peer: Peer): void {
@@ -176,7 +232,7 @@ export class Acceptor {
     if (links) links.add(link);
     else this.#byPeer.set(peer.identifier, new Set([link]));
     this.#options.onUp?.(link, peer);
-    if (this.#drainBackoffMs !== undefined) link.session.goAway("draining", this.#drainBackoffMs);
+    if (this.#moveMs !== undefined) link.session.goAway("draining", Math.floor(Math.random() * this.#moveMs));
   }
 
   #closed(link: Link, fault: Fault | undefined, established: boolean): void {
@@ -186,7 +242,7 @@ export class Acceptor {
     const links = this.#byPeer.get(peer.identifier);
     links?.delete(link);
     if (links?.size === 0) this.#byPeer.delete(peer.identifier);
-    this.#options.onDown?.(link, peer);
+    this.#options.onDown?.(link, peer, fault);
     this.#options.log.info("channel.closed", { peer: peer.identifier, remote: link.remote, fault });
   }
 
@@ -197,4 +253,12 @@ export class Acceptor {
     this.#refusalLoggedAtMs = nowMs;
     this.#options.log.warn("channel.refused", { ...fields, refused_in_all: this.#refusals });
   }
+}
+
+/** Each in a slot of its own. @returns how long all of them take, in milliseconds. */
+function askToMove(links: readonly Link[], afterMs: number): number {
+  const moveMs = Math.min(MAX_MOVE_MS, links.length * MOVE_GAP_MS);
+  for (const [i, { session }] of links.entries())
+    session.goAway("draining", Math.floor(afterMs + (moveMs * i) / links.length));
+  return moveMs;
 }

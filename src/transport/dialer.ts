@@ -1,6 +1,6 @@
 /**
- * Keeps one channel to an outlet up: dials the addresses in turn, backs off with full jitter, and
- * replaces the channel before it is too old (make before break). Streams always open on the newest.
+ * Keeps one channel to an outlet up: dials the addresses in turn, backs off with full jitter, and replaces the
+ * channel before it is too old, or when it is asked to (make before break). Streams open on the newest.
  */
 import { type BackOff, fullJitterMs } from "../base/back-off.ts";
 import type { Random } from "../base/clock.ts";
@@ -8,51 +8,48 @@ import { Fault } from "../base/fault.ts";
 import type { Log } from "../base/log.ts";
 import type { CloseReason } from "../channel/frame.ts";
 import type { Peer } from "../channel/handshake.ts";
-import type { SessionOptions } from "../channel/session-options.ts";
-import type { Stream, StreamHandler, StreamOpener } from "../channel/stream.ts";
+import type { SessionBasis } from "../channel/session-options.ts";
+import type { Stream, StreamHandler, StreamOpener, StreamStart } from "../channel/stream.ts";
+import { refuseStream } from "../channel/stream.ts";
+import type { NodeAddress } from "../identity/node-address.ts";
+import { type Connector, unreachableFault } from "./connector.ts";
+import { type DialerStatus, shownPeer } from "./dialer-status.ts";
+import { DrainingLinks } from "./draining-links.ts";
 import { Link } from "./link.ts";
 import type { Ticker } from "./ticker.ts";
-import type { TcpAddress, WireProvider } from "./wire.ts";
 
 export interface DialerOptions {
-  /** Tried in turn, asked anew each time. While there is none, nothing is dialled until `wake`. */
-  readonly addresses: () => readonly TcpAddress[];
-  readonly wires: WireProvider;
+  /** In the order of preference, asked anew each time. While there is none, nothing is dialled until `wake`. */
+  readonly addresses: () => readonly NodeAddress[];
+  readonly connector: Connector;
+  /** Said to who answers; absent: the name in the address, where it has one. */
+  readonly route?: string;
   readonly ticker: Ticker;
-  readonly session: Pick<SessionOptions, "party" | "limits" | "suite" | "keepaliveMs" | "authorize">;
-  /** A channel older than this is replaced, in milliseconds. */
+  readonly session: SessionBasis;
+  /** A channel older than this is replaced; its streams get as long again, or `drainMs`. In milliseconds. */
   readonly maxAgeMs: number;
+  readonly drainMs?: number;
   readonly log: Log;
   /** A channel is up: the first one, or a replacement. */
   readonly onUp?: (peer: Peer) => void;
   readonly onDown?: () => void;
+  /** The peer of the channel that is up asks us to go elsewhere, and to be back after `backoffMs` at the earliest. */
+  readonly onGoAway?: (backoffMs: number) => void;
   /** A try to make a channel has failed. */
   readonly onFailed?: (fault: Fault) => void;
   /** For jitter; `Math.random` unless a test says otherwise. */
   readonly random?: Random;
 }
 
-export interface DialerStatus {
-  readonly state: "up" | "connecting" | "stopped";
-  readonly remote?: string;
-  readonly peer?: Pick<Peer, "identifier" | "software" | "clockSkewMs">;
-  readonly upForMs?: number;
-  readonly streams: number;
-  readonly connects: number;
-  readonly lastFault?: { readonly code: string; readonly message: string };
-  readonly sentBytes: number;
-  readonly receivedBytes: number;
-}
-
 const BACK_OFF: BackOff = { firstMs: 1_000, maxMs: 10_000 };
 /** A pin or a version has to be put right by a person, who takes longer. */
 const OPERATOR_BACK_OFF: BackOff = { firstMs: 1_000, maxMs: 30_000 };
-/** Requests under way on a replaced channel get this long, or a channel's age if that is more, in milliseconds. */
-const MIN_DRAIN_MS = 60_000;
-const DRAIN_POLL_MS = 250;
-/** The longest that an outlet may ask us to stay away, in milliseconds. */
+/** The longest that an outlet may ask us to wait before we move, in milliseconds. */
 const MAX_GO_AWAY_MS = 5 * 60_000;
-const DIAL_TIMEOUT_MS = 10_000;
+/** Outlets that send us on from channel to channel sooner than this are obeyed less and less fast, in milliseconds. */
+const SETTLED_MS = 60_000;
+/** Shorter where another address is left to try. */
+const DIAL_TIMEOUT_MS = { last: 10_000, other: 5_000 };
 /** A timer set for longer fires at once. */
 const MAX_TIMER_MS = 2 ** 31 - 1;
 /** How long a caller is asked to stay away while there is no channel, in milliseconds. */
@@ -64,7 +61,11 @@ export class Dialer implements StreamOpener {
   #current: Link | undefined;
   #dialling: Link | "connecting" | undefined;
   #cancelDial: (() => void) | undefined;
-  readonly #draining = new Set<Link>();
+  readonly #draining: DrainingLinks;
+  /** Until when the outlet wants us to wait before we leave the current channel; undefined where it asks for no move. */
+  #movesAtMs: number | undefined;
+  #hurries = 0;
+  /** Of the addresses, the one to try next. */
   #next = 0;
   #failures = 0;
   #connects = 0;
@@ -79,6 +80,7 @@ export class Dialer implements StreamOpener {
   constructor(options: DialerOptions) {
     this.#options = options;
     this.#random = options.random ?? Math.random;
+    this.#draining = new DrainingLinks(options.drainMs ?? options.maxAgeMs);
   }
 
   start(): void {
@@ -90,6 +92,7 @@ export class Dialer implements StreamOpener {
     if (this.#current || this.#dialling || this.#stopped) return;
     clearTimeout(this.#retryTimer);
     this.#failures = 0;
+    this.#next = 0;
     this.#dial();
   }
 
@@ -108,7 +111,7 @@ export class Dialer implements StreamOpener {
     return this.#current?.peer;
   }
 
-  openStream(head: Uint8Array, handler: StreamHandler, first?: { data?: Uint8Array; end?: boolean }): Stream {
+  openStream(head: Uint8Array, handler: StreamHandler, first?: StreamStart): Stream {
     // A stream that its channel's end has reset may be tried again before we have heard of that end.
     if (!this.#current?.session.established) {
       const why = this.#lastFault ? `: ${this.#lastFault.message}` : "";
@@ -124,7 +127,7 @@ export class Dialer implements StreamOpener {
     return {
       state: this.#stopped ? "stopped" : link ? "up" : "connecting",
       ...(link ? { remote: link.remote, upForMs: Math.round(performance.now() - link.openedAtMs) } : {}),
-      ...(link?.peer ? { peer: shown(link.peer) } : {}),
+      ...(link?.peer ? { peer: shownPeer(link.peer) } : {}),
       ...(fault && !link ? { lastFault: { code: fault.code, message: fault.message } } : {}),
       streams: links.reduce((sum, each) => sum + each.session.streamCount, 0),
       connects: this.#connects,
@@ -150,29 +153,28 @@ export class Dialer implements StreamOpener {
   #dial(): void {
     if (this.#stopped || this.#dialling) return;
     const addresses = this.#options.addresses();
-    const address = addresses[this.#next % addresses.length];
+    const address = addresses[this.#next] ?? addresses[0];
     if (!address) return;
-    this.#next++;
+    this.#next = addresses[this.#next] ? this.#next + 1 : 1;
     this.#dialling = "connecting";
     let over = false;
     const failed = (cause: unknown): void => {
       if (over) return;
       over = true;
       clearTimeout(timer);
-      const place = `tcp://${address.host}:${address.port}`;
-      const why = cause instanceof Error ? cause.message || cause.name : String(cause);
-      this.#dialFailed(new Fault("transport.unreachable", `cannot reach ${place}: ${why}`, { cause }));
+      this.#dialFailed(unreachableFault(address, cause));
     };
+    const patienceMs = DIAL_TIMEOUT_MS[this.#next < addresses.length ? "other" : "last"];
     const timer = setTimeout(() => {
       cancel();
-      failed(new Error(`no answer within ${DIAL_TIMEOUT_MS / 1000} s`));
-    }, DIAL_TIMEOUT_MS);
-    const cancel = this.#options.wires.dial(
-      address,
+      failed(new Error(`no answer within ${patienceMs / 1000} s`));
+    }, patienceMs);
+    const cancel = this.#options.connector.connect(
+      { address, party: this.#options.session.party },
       (wire) => {
         over = true;
         clearTimeout(timer);
-        const link = this.#makeLink(wire);
+        const link = this.#makeLink(wire, this.#options.route ?? address.name ?? "");
         if (this.#stopped) link.close("normal");
         else this.#dialling = link;
         return link;
@@ -186,17 +188,14 @@ export class Dialer implements StreamOpener {
     };
   }
 
-  #makeLink(wire: ConstructorParameters<typeof Link>[0]): Link {
+  #makeLink(wire: ConstructorParameters<typeof Link>[0], route: string): Link {
     const link: Link = new Link(wire, {
       ...this.#options.session,
       initiator: true,
-      route: "",
+      route,
       events: {
         onEstablished: (peer) => this.#established(link, peer),
-        onStream: (stream) => {
-          stream.reset("refused");
-          return { onData() {}, onEnd() {}, onReset() {} };
-        },
+        onStream: refuseStream,
         onGoAway: (reason, backoffMs) => this.#goingAway(link, reason, backoffMs),
         onClosed: (fault) => this.#closed(link, fault),
         onSendable() {},
@@ -213,8 +212,14 @@ export class Dialer implements StreamOpener {
     this.#options.onFailed?.(fault);
   }
 
+  /** The next address at once; after the last one the first, when some time has passed. */
   #retry(fault: Fault): void {
     if (this.#stopped) return;
+    if (this.#next > 0 && this.#next < this.#options.addresses().length) {
+      this.#options.log.info("channel.next-address", { fault });
+      return this.#dialAfter(0);
+    }
+    this.#next = 0;
     this.#failures++;
     const backOff = fault.blame === "operator" ? OPERATOR_BACK_OFF : BACK_OFF;
     const waitMs = fullJitterMs(backOff, this.#failures, this.#random);
@@ -237,17 +242,19 @@ export class Dialer implements StreamOpener {
   #established(link: Link, peer: Peer): void {
     this.#dialling = undefined;
     this.#failures = 0;
+    this.#next = 0;
     this.#connects++;
     this.#lastFault = undefined;
     const previous = this.#current;
     this.#current = link;
+    this.#movesAtMs = undefined;
     this.#options.log.info("channel.established", {
       peer: peer.identifier,
       remote: link.remote,
       software: peer.software,
       clock_skew_ms: Math.round(peer.clockSkewMs),
     });
-    if (previous) this.#drain(previous);
+    if (previous) this.#draining.add(previous);
     clearTimeout(this.#retryTimer);
     clearTimeout(this.#ageTimer);
     // Up to a tenth early: channels that came up together are not replaced together.
@@ -258,13 +265,17 @@ export class Dialer implements StreamOpener {
     this.#again = false;
   }
 
+  /** The channel serves on until another is up, or it ends. An outlet that says so again changes nothing. */
   #goingAway(link: Link, reason: CloseReason, backoffMs: number): void {
-    if (link !== this.#current) return;
+    if (link !== this.#current || this.#movesAtMs !== undefined) return;
     this.#options.log.info("channel.going-away", { reason, backoff_ms: backoffMs });
-    this.#current = undefined;
-    this.#drain(link);
-    this.#options.onDown?.();
-    this.#dialAfter(Math.min(backoffMs, MAX_GO_AWAY_MS) + fullJitterMs(BACK_OFF, 1, this.#random));
+    this.#options.onGoAway?.(backoffMs);
+    const nowMs = performance.now();
+    this.#hurries = nowMs - link.openedAtMs < SETTLED_MS ? this.#hurries + 1 : 1;
+    const waitMs = Math.min(backoffMs, MAX_GO_AWAY_MS) + fullJitterMs(BACK_OFF, this.#hurries, this.#random);
+    this.#movesAtMs = nowMs + waitMs;
+    clearTimeout(this.#ageTimer);
+    this.#dialAfter(waitMs);
   }
 
   #closed(link: Link, fault: Fault | undefined): void {
@@ -274,27 +285,14 @@ export class Dialer implements StreamOpener {
     const cause = fault ?? new Fault("channel.closed", "the outlet closed the channel");
     if (link === this.#dialling) return this.#dialFailed(cause);
     if (link !== this.#current) return;
+    const isEarly = performance.now() < (this.#movesAtMs ?? 0);
+    // Tries that failed while it served on say nothing of an outlet that is started again now.
+    if (this.#movesAtMs !== undefined) this.#failures = 0;
     this.#current = undefined;
+    this.#movesAtMs = undefined;
     this.#lastFault = cause;
     this.#options.log.warn("channel.down", { fault: cause, remote: link.remote });
     this.#options.onDown?.();
-    if (!this.#dialling) this.#retry(cause);
+    if (!this.#dialling && !isEarly) this.#retry(cause);
   }
-
-  /** Lets the requests on a replaced channel finish, then ends it. */
-  #drain(link: Link): void {
-    this.#draining.add(link);
-    const deadlineMs = performance.now() + Math.max(MIN_DRAIN_MS, this.#options.maxAgeMs);
-    const timer = setInterval(() => {
-      if (!this.#draining.has(link)) return clearInterval(timer);
-      if (link.session.streamCount > 0 && performance.now() < deadlineMs) return;
-      clearInterval(timer);
-      link.close("superseded");
-    }, DRAIN_POLL_MS);
-    timer.unref?.();
-  }
-}
-
-function shown({ identifier, software, clockSkewMs }: Peer): NonNullable<DialerStatus["peer"]> {
-  return { identifier, software, clockSkewMs: Math.round(clockSkewMs) };
 }

@@ -7,6 +7,8 @@ import type { Wire, WireHandler } from "./wire.ts";
 
 /** Last words get this long to leave before the wire is dropped, in milliseconds. */
 const LINGER_MS = 2_000;
+/** So much is sealed and written in one turn of the event loop: other channels of the process have theirs, too. */
+const TURN_BYTES = 256 * 1024;
 /** A chunk that the wire took only in part is copied; the rest of the session waits in its own queues. */
 const NO_BYTES = new Uint8Array(0);
 
@@ -63,6 +65,7 @@ export class Link implements WireHandler {
     this.#receivedBytes += chunk.length;
     this.#heardAtMs = performance.now();
     this.session.handleBytes(chunk, this.#heardAtMs);
+    this.#wire.free?.(chunk);
   }
 
   onWritable(): void {
@@ -104,13 +107,16 @@ export class Link implements WireHandler {
       this.#untaken = this.#untaken.subarray(taken);
       if (this.#untaken.length > 0) return;
     }
+    let turnBytes = 0;
     for (let bytes = this.session.pollSend(); bytes; bytes = this.session.pollSend()) {
+      turnBytes += bytes.length;
       this.#sentBytes += bytes.length;
       const taken = this.#wire.write(bytes);
       if (taken < bytes.length) {
         this.#untaken = bytes.slice(taken);
         return;
       }
+      if (turnBytes >= TURN_BYTES) return this.#scheduleFlush();
     }
     if (this.session.closed) this.#wire.end();
   }

@@ -3,7 +3,8 @@ import { connect, createServer, type Socket } from "node:net";
 import { listenFault } from "../base/listen-fault.ts";
 import type { Wire, WireHandler, WireListener, WireProvider } from "./wire.ts";
 
-class NodeWire implements Wire {
+/** A socket that is open, of TCP or of TLS on it. */
+export class NodeWire implements Wire {
   readonly remote: string;
   readonly remoteAddress: string | undefined;
   readonly #socket: Socket;
@@ -25,6 +26,10 @@ class NodeWire implements Wire {
     socket.on("error", () => {
       // `close` follows, and the session reports the end there.
     });
+    socket.on("end", () => {
+      if (handler.onEnd) handler.onEnd();
+      else socket.end();
+    });
     socket.on("close", () => handler.onClose());
   }
 
@@ -35,18 +40,28 @@ class NodeWire implements Wire {
     return bytes.length;
   }
 
+  pause(): void {
+    this.#socket.pause();
+  }
+
+  resume(): void {
+    this.#socket.resume();
+  }
+
   end(): void {
     this.#socket.end();
   }
 
   destroy(): void {
-    this.#socket.destroy();
+    // With a reset, so that the peer cannot take it for an orderly end; inside TLS there is none.
+    if ("encrypted" in this.#socket) this.#socket.destroy();
+    else this.#socket.resetAndDestroy();
   }
 }
 
 export const nodeWires: WireProvider = {
   dial(address, take, onFailure) {
-    const socket = connect({ host: address.host, port: address.port });
+    const socket = connect({ host: address.host, port: address.port, allowHalfOpen: true });
     socket.once("error", onFailure);
     socket.once("connect", () => {
       socket.off("error", onFailure);
@@ -59,7 +74,7 @@ export const nodeWires: WireProvider = {
 
   listen(address, take): Promise<WireListener> {
     return new Promise((resolve, reject) => {
-      const server = createServer((socket) => new NodeWire(socket, take));
+      const server = createServer({ allowHalfOpen: true }, (socket) => new NodeWire(socket, take));
       // It stays: a later failure to accept (out of descriptors) must not end the process.
       server.on("error", (cause) => reject(listenFault(`${address.host}:${address.port}`, cause)));
       server.listen(address.port, address.host, () => {

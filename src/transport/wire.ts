@@ -14,16 +14,28 @@ export interface Wire {
    * @returns how many bytes were taken, 0..bytes.length.
    */
   write(bytes: Uint8Array): number;
-  /** Sends what was taken, then closes. */
+  /**
+   * Takes back the memory of a chunk that `onData` was given, by who is done with it: the next one then lies in memory
+   * that is still in the processor's cache. All chunks of a wire are freed, each within its `onData`, or none.
+   * Absent where a wire would not gain by it.
+   */
+  free?(chunk: Uint8Array): void;
+  /** Stops and starts again what `onData` is given: the peer is held back by TCP. */
+  pause(): void;
+  resume(): void;
+  /** Sends what was taken, then says that no more will come. The peer may still send, until it ends too. */
   end(): void;
-  /** Drops the connection at once. */
+  /** Drops the connection at once; the peer sees it cut. */
   destroy(): void;
 }
 
 export interface WireHandler {
+  /** @param chunk the handler's own from now on. */
   onData(chunk: Uint8Array): void;
   onWritable(): void;
-  /** The connection is over, for whatever cause; called once. */
+  /** The peer will send no more. Absent: the wire is ended in answer, which closes it. */
+  onEnd?(): void;
+  /** The connection is over, for whatever cause; called once. Without an `onEnd` before it, it was cut. */
   onClose(): void;
 }
 
