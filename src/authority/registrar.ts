@@ -2,12 +2,12 @@
 import type { Clock } from "../base/clock.ts";
 import { Fault } from "../base/fault.ts";
 import type { Log } from "../base/log.ts";
+import { TokenBucket } from "../base/token-bucket.ts";
 import type { CryptoProvider } from "../crypto/provider.ts";
 import type { Identifier } from "../identity/identifier.ts";
 import type { Identity } from "../identity/identity.ts";
 import type { Member } from "../identity/roster.ts";
 import { readPass, verifyTicketProof } from "../identity/ticket.ts";
-import { TokenBucket } from "../lease/token-bucket.ts";
 import type { AuthorityStore } from "./authority-store.ts";
 import type { BackgroundWrites } from "./background-writes.ts";
 import type { CredentialMint, Grant } from "./credential-mint.ts";
@@ -151,7 +151,10 @@ export class Registrar {
   }
 
   #grant(member: MemberRecord): Grant {
-    return this.#options.mint.grant(member, this.#options.outlets.addressesOf(member.service));
+    return this.#options.mint.grant(
+      member,
+      this.#options.outlets.addressesOf(member.service, member.identifier),
+    );
   }
 }
 

@@ -6,7 +6,7 @@
 import type { Slot } from "./member-slots.ts";
 
 export interface CreationLimit {
-  readonly because: "member" | "total" | "failing";
+  readonly because: "member" | "room" | "total" | "failing";
   readonly retryAfterMs: number;
 }
 

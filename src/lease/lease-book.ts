@@ -30,7 +30,6 @@ import { LostCreations } from "./lost-creations.ts";
 import { MemberSlots, oldestToEnd, type Slot } from "./member-slots.ts";
 import { SingleLeases } from "./single-leases.ts";
 
-const ROOM_WAIT_MS = 250;
 const CREATION_RETRY = { firstMs: 1_000, maxMs: 10_000 };
 
 export class LeaseBook {
@@ -280,7 +279,7 @@ export class LeaseBook {
     const excess = alive + 1 - this.#maxLeasesPerMember;
     if (limit || excess <= 0 || slot.member === this.#options.everybodys) return limit;
     for (const entry of oldestToEnd(slot, excess, meanwhile)) this.#tokens.retire(entry, nowMs, "revoking");
-    return { because: "member", retryAfterMs: ROOM_WAIT_MS };
+    return this.#tokens.noRoom(this.#slots.entriesOf(slot.member), nowMs);
   }
 
   #settle(leaseId: string): { slot: Slot; creation: Creation & { abandoned: boolean } } {

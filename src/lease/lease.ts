@@ -55,8 +55,11 @@ export type LeaseAnswer =
   | { readonly kind: "wait"; readonly creation: Creation; readonly meanwhile: Lease | undefined }
   | {
       readonly kind: "limited";
-      /** This member's rate or room, everybody's, or the pause after a failed creation. */
-      readonly because: "member" | "total" | "failing";
+      /**
+       * This member's rate; its leases that have ended and are not known to be gone from InfluxDB; everybody's
+       * rate or room; or the pause after InfluxDB failed to make one or to delete one of this member's.
+       */
+      readonly because: "member" | "room" | "total" | "failing";
       readonly retryAfterMs: number;
       readonly meanwhile: Lease | undefined;
     };

@@ -3,10 +3,14 @@
  * lost. A token leaves it when InfluxDB says that it is gone, and by nothing else.
  */
 import type { Random } from "../base/clock.ts";
+import type { CreationLimit } from "./creation-limits.ts";
 import type { LeaseStatus } from "./lease.ts";
 import { statusOf } from "./lease-status.ts";
 import type { Entry, Slot } from "./member-slots.ts";
 import { RevocationQueue } from "./revocation-queue.ts";
+
+/** A deletion is a matter of milliseconds. */
+const ROOM_WAIT_MS = 250;
 
 export class LiveTokens {
   readonly #entries = new Map<string, Entry>();
@@ -83,6 +87,16 @@ export class LiveTokens {
 
   failed(authorizationId: string, nowMs: number): void {
     this.#revocations.failed(authorizationId, nowMs);
+  }
+
+  /** What a member is told that has as many of these as it may: room comes as they are deleted. */
+  noRoom(entries: readonly Entry[], nowMs: number): CreationLimit {
+    const failed = entries.filter(({ authorizationId }) => this.#revocations.failures(authorizationId) > 0);
+    if (failed.length === 0) return { because: "room", retryAfterMs: ROOM_WAIT_MS };
+    const nextTryMs = Math.min(
+      ...failed.map(({ authorizationId }) => this.#revocations.dueMs(authorizationId)!),
+    );
+    return { because: "failing", retryAfterMs: Math.max(ROOM_WAIT_MS, Math.ceil(nextTryMs - nowMs)) };
   }
 
   nextDueMs(): number | undefined {

@@ -1,8 +1,9 @@
 /**
  * What the lease book remembers of each member under each profile.
  */
+
+import { TokenBucket } from "../base/token-bucket.ts";
 import type { Creation, Lease, LeaseState } from "./lease.ts";
-import { TokenBucket } from "./token-bucket.ts";
 
 /** Creations of one member: so many at once, then one per eighth of a lifetime, but at least every 10 s. */
 const MEMBER_BURST = 4;

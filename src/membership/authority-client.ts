@@ -5,18 +5,19 @@ import type { FaultReplyHead, RequestHead } from "../channel/exchange.ts";
 import type { Peer } from "../channel/handshake.ts";
 import type { ChannelLimits } from "../channel/limits.ts";
 import { LocalParty, type Statements } from "../channel/local-party.ts";
+import type { TrafficMeter } from "../channel/traffic-meter.ts";
 import type { CipherSuite, IdentityPublicKey } from "../crypto/provider.ts";
 import { type Credential, readCredential } from "../identity/credential.ts";
+import { diallable, type NodeAddress } from "../identity/node-address.ts";
 import { proveTicket, type Ticket } from "../identity/ticket.ts";
+import type { Connector } from "../transport/connector.ts";
 import type { Ticker } from "../transport/ticker.ts";
-import type { TcpAddress, WireProvider } from "../transport/wire.ts";
-import { diallable } from "./advertised-address.ts";
 import { authorityRefusal } from "./authority-peer.ts";
 import { type ErrandAnswer, runErrand } from "./errand.ts";
 import type { Trust } from "./trust.ts";
 
 export interface AuthorityClientOptions {
-  readonly wires: WireProvider;
+  readonly connector: Connector;
   readonly ticker: Ticker;
   /** The node's own: errands go under the same identity and are of the same run. */
   readonly party: LocalParty;
@@ -24,6 +25,8 @@ export interface AuthorityClientOptions {
   readonly suite: CipherSuite;
   readonly trust: Trust;
   readonly clock: Clock;
+  /** Counts what errands cost. */
+  readonly meter?: TrafficMeter;
 }
 
 /** What the authority gave: good, and for us. */
@@ -75,16 +78,13 @@ export class AuthorityClient implements CredentialSource {
    */
   enroll(ticket: Ticket): Promise<Grant> {
     const { provider, identity } = this.#options.party;
+    const { pass, authorityKey, addresses } = ticket;
+    const prove = (channelBinding: Uint8Array) =>
+      proveTicket({ provider, ticket, channelBinding, identifier: identity.identifier });
     return this.#ask({
-      errand: "enroll",
-      authorityKey: ticket.authorityKey,
-      addresses: ticket.addresses,
-      statements: { pass: ticket.pass },
-      head: ({ channelBinding }) => ({
-        kind: "enroll",
-        pass: ticket.pass,
-        proof: proveTicket({ provider, ticket, channelBinding, identifier: identity.identifier }),
-      }),
+      ...{ errand: "enroll", authorityKey, addresses },
+      statements: { pass, prove },
+      head: ({ channelBinding }) => ({ kind: "enroll", pass, proof: prove(channelBinding) }),
     });
   }
 
@@ -118,13 +118,13 @@ export class AuthorityClient implements CredentialSource {
     throw last;
   }
 
-  #errand(question: Question, address: TcpAddress, patienceMs: number): Promise<ErrandAnswer> {
-    const { wires, ticker, party, limits, suite, trust } = this.#options;
+  #errand(question: Question, address: NodeAddress, patienceMs: number): Promise<ErrandAnswer> {
+    const { connector, ticker, party, limits, suite, trust, meter } = this.#options;
     const { provider, identity, software, instance } = party;
     const { authorityKey, statements, head } = question;
     return runErrand({
       address,
-      wires,
+      connector,
       ticker,
       session: {
         party: new LocalParty({
@@ -137,6 +137,7 @@ export class AuthorityClient implements CredentialSource {
         limits,
         suite,
         keepaliveMs: ERRAND_DEADLINE_MS,
+        ...(meter && { meter }),
         authorize: (peer) => authorityRefusal({ provider, authorityKey, trust }, peer),
       },
       head,

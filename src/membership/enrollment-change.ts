@@ -1,7 +1,7 @@
 /** What a grant makes of a ticket or of the record before it. */
 import { toBase64url } from "../identity/base64url.ts";
+import { diallable } from "../identity/node-address.ts";
 import type { Ticket } from "../identity/ticket.ts";
-import { diallable } from "./advertised-address.ts";
 import type { Grant } from "./authority-client.ts";
 import type { Enrollment } from "./enrollment.ts";
 

@@ -2,17 +2,20 @@
 import { Fault } from "../base/fault.ts";
 import type { ReplyHead, RequestHead } from "../channel/exchange.ts";
 import type { Peer } from "../channel/handshake.ts";
-import type { SessionOptions } from "../channel/session-options.ts";
+import type { SessionBasis } from "../channel/session-options.ts";
+import { refuseStream } from "../channel/stream.ts";
+import type { NodeAddress } from "../identity/node-address.ts";
+import type { Connector } from "../transport/connector.ts";
 import { Link } from "../transport/link.ts";
 import type { Ticker } from "../transport/ticker.ts";
-import type { TcpAddress, Wire, WireProvider } from "../transport/wire.ts";
+import type { Wire } from "../transport/wire.ts";
 import { askOver } from "./question.ts";
 
 export interface ErrandOptions {
-  readonly address: TcpAddress;
-  readonly wires: WireProvider;
+  readonly address: NodeAddress;
+  readonly connector: Connector;
   readonly ticker: Ticker;
-  readonly session: Pick<SessionOptions, "party" | "limits" | "suite" | "keepaliveMs" | "authorize">;
+  readonly session: SessionBasis;
   /** Made once the channel is there: a proof may be bound to it. */
   readonly head: (peer: Peer) => RequestHead;
   /** For all of it, in milliseconds. */
@@ -29,7 +32,7 @@ export interface ErrandAnswer {
  *   `authority.unavailable` for all else that keeps us from an answer, with its cause.
  */
 export function runErrand(options: ErrandOptions): Promise<ErrandAnswer> {
-  const { address, wires, patienceMs } = options;
+  const { address, connector, session, patienceMs } = options;
   return new Promise((resolve, reject) => {
     let link: Link | undefined;
     let cancel: (() => void) | undefined;
@@ -47,7 +50,7 @@ export function runErrand(options: ErrandOptions): Promise<ErrandAnswer> {
       settle(() => {
         const cause = Fault.from(thrown, "transport.unreachable");
         if (accepted && cause.code === "handshake.unauthorized") return reject(cause);
-        reject(new Fault("authority.unavailable", `${placeOf(address)}: ${cause.message}`, { cause }));
+        reject(new Fault("authority.unavailable", `${address.text}: ${cause.message}`, { cause }));
       });
     const timer = setTimeout(() => {
       fail(new Fault("channel.timeout", `no answer within ${Math.round(patienceMs / 1_000)} s`));
@@ -62,20 +65,17 @@ export function runErrand(options: ErrandOptions): Promise<ErrandAnswer> {
     };
     const take = (wire: Wire): Link => {
       link = new Link(wire, {
-        ...options.session,
+        ...session,
         authorize(peer) {
-          const refusal = options.session.authorize(peer);
+          const refusal = session.authorize(peer);
           accepted = refusal === undefined;
           return refusal;
         },
         initiator: true,
-        route: "",
+        route: address.name ?? "",
         events: {
           onEstablished: (peer) => void ask(peer),
-          onStream(stream) {
-            stream.reset("refused");
-            return { onData() {}, onEnd() {}, onReset() {} };
-          },
+          onStream: refuseStream,
           onGoAway() {},
           onClosed: (fault) => fail(fault ?? new Fault("channel.closed", "the channel was closed")),
           onSendable() {},
@@ -85,10 +85,6 @@ export function runErrand(options: ErrandOptions): Promise<ErrandAnswer> {
       if (over) link.close("normal");
       return link;
     };
-    cancel = wires.dial(address, take, fail);
+    cancel = connector.connect({ address, party: session.party }, take, fail);
   });
-}
-
-function placeOf({ host, port }: TcpAddress): string {
-  return host.includes(":") ? `tcp://[${host}]:${port}` : `tcp://${host}:${port}`;
 }

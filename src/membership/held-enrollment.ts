@@ -2,6 +2,7 @@
 import type { Clock } from "../base/clock.ts";
 import type { CryptoProvider } from "../crypto/provider.ts";
 import type { Credential } from "../identity/credential.ts";
+import { diallable } from "../identity/node-address.ts";
 import type { Grant } from "./authority-client.ts";
 import { credentialIn, type Enrollment, type EnrollmentStore } from "./enrollment.ts";
 import type { EnrollmentStatus } from "./enrollment-status.ts";
@@ -83,7 +84,9 @@ export class HeldEnrollment {
     await this.#options.store.save(record);
     this.#expiresAtMs = this.#options.clock.monotonicMs() + grant.expiresInMs;
     this.#clockSkewMs = grant.clockSkewMs;
-    this.#grantsWithoutOutlet = record.outletAddresses.length > 0 ? 0 : this.#grantsWithoutOutlet + 1;
+    // Of the grant, not of the record, which keeps the address of an outlet that may be gone.
+    const namesOutlet = diallable(grant.outletAddresses).length > 0;
+    this.#grantsWithoutOutlet = namesOutlet ? 0 : this.#grantsWithoutOutlet + 1;
     this.#use(record, grant.credential);
   }
 

@@ -32,7 +32,7 @@ export function askOver(opener: StreamOpener, head: RequestHead, patienceMs: num
       onReset: fail,
     };
     try {
-      stream = opener.openStream(encodeHead(head), handler, { end: true });
+      stream = opener.openStream(encodeHead(head), handler, { end: true, upkeep: true });
     } catch (thrown) {
       fail(thrown);
     }

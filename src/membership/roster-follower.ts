@@ -12,11 +12,11 @@ import type { ChannelLimits } from "../channel/limits.ts";
 import type { LocalParty } from "../channel/local-party.ts";
 import type { CipherSuite } from "../crypto/provider.ts";
 import type { Identifier } from "../identity/identifier.ts";
+import { diallable } from "../identity/node-address.ts";
 import type { Member, Roster } from "../identity/roster.ts";
+import type { Connector } from "../transport/connector.ts";
 import { Dialer } from "../transport/dialer.ts";
 import type { Ticker } from "../transport/ticker.ts";
-import type { WireProvider } from "../transport/wire.ts";
-import { diallable } from "./advertised-address.ts";
 import { authorityRefusal } from "./authority-peer.ts";
 import { askOver } from "./question.ts";
 import { RosterCopy } from "./roster-copy.ts";
@@ -37,7 +37,7 @@ export interface RosterFollowerOptions {
   readonly keepaliveMs: number;
   /** A channel older than this is replaced, in milliseconds. */
   readonly maxAgeMs: number;
-  readonly wires: WireProvider;
+  readonly connector: Connector;
   readonly ticker: Ticker;
   readonly trust: Trust;
   /** Of the authority, `tcp://…`; none while this node is no member. */
@@ -149,10 +149,10 @@ export class RosterFollower implements Roster {
   }
 
   #makeDialer(options: RosterFollowerOptions): Dialer {
-    const { party, limits, suite, keepaliveMs, trust, maxAgeMs, wires, ticker, log } = options;
+    const { party, limits, suite, keepaliveMs, trust, maxAgeMs, connector, ticker, log } = options;
     return new Dialer({
       addresses: () => (trust.anchor ? diallable(options.authorityAddresses()) : []),
-      wires,
+      connector,
       ticker,
       session: {
         party,

@@ -6,11 +6,11 @@
 import type { Clock } from "../base/clock.ts";
 import { Fault } from "../base/fault.ts";
 import type { Log } from "../base/log.ts";
+import { TokenBucket } from "../base/token-bucket.ts";
 import type { DescriptionCodec } from "../lease/description.ts";
 import type { Lease } from "../lease/lease.ts";
 import type { LeaseBook } from "../lease/lease-book.ts";
 import type { Entry } from "../lease/member-slots.ts";
-import { TokenBucket } from "../lease/token-bucket.ts";
 import type { BucketDirectory } from "./bucket-directory.ts";
 import { ConcurrencyLimit } from "./concurrency-limit.ts";
 import type { InfluxdbApi } from "./influxdb-api.ts";

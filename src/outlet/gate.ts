@@ -6,19 +6,15 @@
  */
 import { Fault } from "../base/fault.ts";
 import type { HttpRequestHead } from "../channel/exchange.ts";
-import type { Identifier } from "../identity/identifier.ts";
 import type { Action } from "../lease/permission.ts";
+import { type AdmissionRules, deniedBy } from "../policy/admit-member.ts";
 import { endToEndHeaders, type HeaderList } from "../policy/end-to-end-headers.ts";
-import type { Policy } from "../policy/policy.ts";
 import { type DecidedRoute, isOpen, type NamedRoute, notCovered, type RouteClass } from "../policy/route.ts";
 import type { RouteMemory } from "../policy/route-memory.ts";
 import type { Subject } from "../policy/subject.ts";
 
 /** Whom a service lets in, as the config says, and to what. */
-export interface ServiceRules {
-  /** Nodes that are let in whatever `allow` says. */
-  readonly authorized: ReadonlySet<Identifier>;
-  readonly allow: Policy;
+export interface ServiceRules extends AdmissionRules {
   readonly openRoutes: readonly NamedRoute[];
 }
 
@@ -43,12 +39,6 @@ const MAX_HEADERS = 100;
 const TOKEN_PREFIX = "Token ";
 /** A member's own credentials, and what would make InfluxDB believe something about its client. */
 const NEVER_FORWARDED = new Set(["authorization", "cookie", "content-length", "forwarded"]);
-
-/** @throws Fault `policy.denied` for one that is not welcome at the service, whatever it asks for. */
-export function admitMember(subject: Subject, rules: ServiceRules): void {
-  if (rules.authorized.has(subject.identifier) || rules.allow.mayAllow(subject)) return;
-  throw denied(subject, rules);
-}
 
 /**
  * @throws Fault `policy.denied` for a request that the policy does not allow, `request.*`: whatever the
@@ -84,12 +74,7 @@ function allowRequest({ method, path, parameters }: DecidedRoute, { subject, rul
   if (!allow.asksRequest || authorized.has(subject.identifier)) return;
   // InfluxDB looks at one of them, by the version of its API.
   const bucket = parameters.get(path === "/write" || path === "/query" ? "db" : "bucket") ?? "";
-  if (!allow.allows(subject, { method, path, bucket })) throw denied(subject, rules);
-}
-
-function denied({ identifier, isMember }: Subject, { allow }: ServiceRules): Fault {
-  const who = isMember ? identifier : `${identifier}, who is no member and not among the authorized,`;
-  return new Fault("policy.denied", `${who} is not allowed this by the service's policy: ${allow.text}`);
+  if (!allow.allows(subject, { method, path, bucket })) throw deniedBy(rules, subject);
 }
 
 /**

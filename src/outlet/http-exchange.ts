@@ -4,11 +4,21 @@
  */
 import { Fault, type FaultCode } from "../base/fault.ts";
 import { encodeHead, type ReplyHead } from "../channel/exchange.ts";
+import { sendFault } from "../channel/fault-reply.ts";
 import type { Stream, StreamHandler } from "../channel/stream.ts";
 import { endToEndHeaders, type HeaderList } from "../policy/end-to-end-headers.ts";
 import { isInactive } from "./influxdb-refusal.ts";
 import { RequestBody } from "./request-body.ts";
 import type { Upstream, UpstreamCall, UpstreamHandler, UpstreamRequest } from "./upstream.ts";
+
+export interface ExchangeEnd {
+  /** The status that the member got, or the fault. */
+  readonly outcome: number | FaultCode;
+  /** Whether its body was here to the last byte. */
+  readonly isWhole: boolean;
+  readonly receivedBytes: number;
+  readonly sentBytes: number;
+}
 
 export interface HttpExchangeOptions {
   readonly stream: Stream;
@@ -18,8 +28,8 @@ export interface HttpExchangeOptions {
   readonly maxBodyBytes: number;
   /** @returns true when InfluxDB's refusing the token means that the lease is no longer good. */
   readonly leaseRejected: () => boolean;
-  /** The exchange is over: the status that the member got, or the fault. */
-  readonly onDone: (outcome: number | FaultCode, receivedBytes: number, sentBytes: number) => void;
+  /** The exchange is over. */
+  readonly onDone: (end: ExchangeEnd) => void;
 }
 
 /** RFC 9110 §15: there are no others, and an inlet could not pass them on. */
@@ -181,16 +191,7 @@ export class HttpExchange implements StreamHandler {
     this.#done = true;
     // A stream that the peer had reset keeps its place until here, where the work has ended.
     this.#options.stream.end();
-    this.#options.onDone(outcome, this.#receivedBytes, this.#sentBytes);
+    const [receivedBytes, sentBytes] = [this.#receivedBytes, this.#sentBytes];
+    this.#options.onDone({ outcome, isWhole: this.#body.ended, receivedBytes, sentBytes });
   }
-}
-
-/** Answers a stream with our own trouble; the rest of what comes on it is thrown away. */
-export function sendFault(stream: Stream, fault: Fault): void {
-  const head: ReplyHead = {
-    kind: "fault",
-    code: fault.code,
-    ...(fault.retryAfterMs === undefined ? {} : { retryAfterMs: Math.ceil(fault.retryAfterMs) }),
-  };
-  stream.sendHead(encodeHead(head), { end: true });
 }

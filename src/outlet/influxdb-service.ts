@@ -1,30 +1,26 @@
 /** One `[[outlets.influxdb]]`: what its members' streams ask for, gate first, then lease or InfluxDB. */
-import { Fault, type FaultCode } from "../base/fault.ts";
+import { Fault } from "../base/fault.ts";
 import type { Log } from "../base/log.ts";
 import { Secret } from "../base/secret.ts";
 import { encodeHead, type HttpRequestHead, type ServiceRequestHead } from "../channel/exchange.ts";
+import { discard, sendFault } from "../channel/fault-reply.ts";
 import type { Peer } from "../channel/handshake.ts";
 import type { HeldLeaseHead, LeaseReplyHead, LeaseRequestHead } from "../channel/lease-heads.ts";
 import type { OwnLeasesRequestHead } from "../channel/own-lease-heads.ts";
 import type { Stream, StreamHandler } from "../channel/stream.ts";
 import type { Identifier } from "../identity/identifier.ts";
 import type { LeaseClaim } from "../lease/resume-seal.ts";
+import { admitMember } from "../policy/admit-member.ts";
 import { RouteMemory } from "../policy/route-memory.ts";
 import type { Subject } from "../policy/subject.ts";
-import {
-  admitMember,
-  checkToken,
-  type PassedRequest,
-  passRequest,
-  type ServiceRules,
-  withToken,
-} from "./gate.ts";
+import { checkToken, type PassedRequest, passRequest, type ServiceRules, withToken } from "./gate.ts";
 import type { HandedLease } from "./handed-lease.ts";
-import { HttpExchange, sendFault } from "./http-exchange.ts";
+import { type ExchangeEnd, HttpExchange } from "./http-exchange.ts";
 import type { LeaseProfile, ProfileBook } from "./lease-profile.ts";
 import type { LeaseSource } from "./lease-source.ts";
 import { answerOwnLeases } from "./own-lease-desk.ts";
 import type { Upstream } from "./upstream.ts";
+import type { WritePace } from "./write-pace.ts";
 
 export interface InfluxdbServiceOptions {
   readonly name: string;
@@ -36,6 +32,8 @@ export interface InfluxdbServiceOptions {
   readonly placement: "inlet" | "outlet";
   readonly keeper: LeaseSource;
   readonly upstream: Upstream;
+  /** Absent: members write as they come. */
+  readonly pace: WritePace | undefined;
   readonly maxBodyBytes: number;
   readonly leaseLifetimeMs: number;
   readonly log: Log;
@@ -58,6 +56,7 @@ const MAX_DENIED = 10_000;
 export class InfluxdbService {
   readonly name: string;
   readonly keeper: LeaseSource;
+  readonly pace: WritePace | undefined;
   readonly counts: ServiceCounts = {
     requests: 0,
     refused: 0,
@@ -74,6 +73,7 @@ export class InfluxdbService {
   constructor(options: InfluxdbServiceOptions) {
     this.name = options.name;
     this.keeper = options.keeper;
+    this.pace = options.pace;
     this.#options = options;
   }
 
@@ -86,9 +86,15 @@ export class InfluxdbService {
       return this.#request(stream, head, subject);
     } catch (thrown) {
       const fault = Fault.from(thrown);
-      this.counts.refused++;
+      // Thousands may be told at once when their turn is, which is nothing that they have done wrong.
+      const isPaced = fault.code === "upstream.paced";
+      if (!isPaced) this.counts.refused++;
       if (head.kind === "lease") this.#noteDenied(peer.identifier);
-      this.#options.log.warn("request.refused", { member: peer.identifier, service: this.name, fault });
+      this.#options.log[isPaced ? "debug" : "warn"]("request.refused", {
+        member: peer.identifier,
+        service: this.name,
+        fault,
+      });
       sendFault(stream, fault);
       return discard(stream);
     }
@@ -185,7 +191,7 @@ export class InfluxdbService {
   }
 
   #request(stream: Stream, head: HttpRequestHead, subject: Subject): StreamHandler {
-    const { keeper, upstream, maxBodyBytes, rules } = this.#options;
+    const { keeper, upstream, pace, maxBodyBytes, rules } = this.#options;
     const member = subject.identifier;
     let profile: LeaseProfile | undefined;
     const routes = () => {
@@ -195,6 +201,8 @@ export class InfluxdbService {
     const passed = passRequest(head, { subject, rules, routes }, this.#routes);
     // What needs no lease, `/ping`, `/health`, `/ready`, needs no profile either.
     const lease = profile && this.#leaseFor(member, profile, head);
+    const isWrite = passed.routeClass === "write";
+    const paced = isWrite ? pace?.begin(member) : undefined;
     this.counts.requests++;
     this.counts.active++;
     return new HttpExchange({
@@ -208,11 +216,13 @@ export class InfluxdbService {
         keeper.reject(member, lease.leaseId);
         return true;
       },
-      onDone: (outcome, receivedBytes, sentBytes) => {
-        this.#done(member, passed, outcome, receivedBytes, sentBytes);
+      onDone: (end) => {
+        const { outcome, receivedBytes, sentBytes } = end;
+        paced?.(end);
+        this.#done(member, passed, end);
         if (lease) keeper.ledger?.used(member, lease.leaseId, { receivedBytes, sentBytes });
         // To a write InfluxDB says so of a bucket that is gone, or was made anew under another id.
-        if (profile && outcome === 404 && passed.routeClass === "write") keeper.bucketGone(profile);
+        if (profile && outcome === 404 && isWrite) keeper.bucketGone(profile);
       },
     });
   }
@@ -238,13 +248,7 @@ export class InfluxdbService {
     return lease?.leaseId === leaseId && lease.ageMs < YOUNG_LEASE_SHARE * leaseLifetimeMs;
   }
 
-  #done(
-    member: Identifier,
-    passed: PassedRequest,
-    outcome: number | FaultCode,
-    receivedBytes: number,
-    sentBytes: number,
-  ): void {
+  #done(member: Identifier, passed: PassedRequest, { outcome, receivedBytes, sentBytes }: ExchangeEnd): void {
     this.counts.active--;
     this.counts.receivedBytes += receivedBytes;
     this.counts.sentBytes += sentBytes;
@@ -261,14 +265,4 @@ export class InfluxdbService {
 
 function claimed({ leaseId, token, resume }: HeldLeaseHead): LeaseClaim {
   return { leaseId, token: new Secret(token), resume: new Secret(resume) };
-}
-
-/** Nothing more is wanted from the peer on this stream; what comes all the same is let through to nowhere. */
-export function discard(stream: Stream): StreamHandler {
-  return {
-    onData: (chunk) => stream.consumed(chunk.length),
-    onEnd() {},
-    // The answer may still be on its way: `end` frees the stream's place once it is queued or dropped.
-    onReset: () => stream.end(),
-  };
 }

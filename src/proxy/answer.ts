@@ -84,6 +84,9 @@ export const answers: Readonly<Record<FaultCode, Answer>> = {
   "stream.limit": limited("all streams to the outlet are taken"),
   "transport.address-unusable": unavailable(INLET, 30),
   "transport.unreachable": unavailable(TUNNEL),
+  "relay.unavailable": unavailable(TUNNEL),
+  "relay.denied": unavailable("the relay does not let this device through", 10),
+  "relay.limit": unavailable("this device has all the connections through the relay that it may have", 10),
   "tunnel.down": unavailable(TUNNEL),
   "lease.unavailable": unavailable(LEASE),
   "lease.limit": limited("this member has all the leases that it may have"),
@@ -101,6 +104,7 @@ export const answers: Readonly<Record<FaultCode, Answer>> = {
   "upstream.unreachable": unavailable("the outlet cannot reach InfluxDB"),
   "upstream.timeout": unavailable("InfluxDB did not answer in time"),
   "upstream.malformed": { ...unavailable("InfluxDB's answer is not one"), status: 502 },
+  "upstream.paced": unavailable("many devices write again after an outage; the turn of this one is later"),
   "upstream.denied": unavailable("InfluxDB does not take the outlet's own token", 10),
   "internal.bug": unavailable("an internal error"),
 };

@@ -22,6 +22,8 @@ export interface ForwardJob {
   readonly route: DecidedRoute;
   readonly headers: readonly [string, string][];
   readonly lease: InletLease | undefined;
+  /** How long it has waited for that lease, of the time in which an answer is due. */
+  readonly waitedMs: number;
   readonly body: RequestBody;
 }
 
@@ -38,9 +40,8 @@ export class Forwarder {
 
   /** @throws Fault for everything that is not an answer of InfluxDB. */
   async forward(job: ForwardJob): Promise<Response> {
-    const { limits, clock } = this.#deps;
-    const answerMs = job.route.routeClass === "read" ? limits.queryAnswerMs : limits.answerMs;
-    const untilMs = clock.monotonicMs() + answerMs;
+    const answerMs = this.answerMs(job.route);
+    const untilMs = this.#deps.clock.monotonicMs() + answerMs - job.waitedMs;
     const mayStall = job.body.kind === "bulk" || answerMs > IDLE_SAFE_MS;
     if (mayStall) job.connection.hold?.(job.request);
     try {
@@ -137,6 +138,12 @@ export class Forwarder {
       headers,
       ...(bodyBytes === undefined ? {} : { bodyBytes }),
     });
+  }
+
+  /** From the end of the request to the head of its answer. */
+  answerMs({ routeClass }: DecidedRoute): number {
+    const { limits } = this.#deps;
+    return routeClass === "read" ? limits.queryAnswerMs : limits.answerMs;
   }
 
   /** @throws Fault `lease.unavailable` when the lease that is awaited has not come by then. */

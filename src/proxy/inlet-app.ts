@@ -66,9 +66,11 @@ class Inlet {
       this.#guard.check(request.method, request.headers);
       const headers = forwardedHeaders(request.headers, this.#deps.limits);
       route = this.#route(request);
-      const lease = this.#admit(route, this.#deps.lease.current()) ?? (await this.#replacement(route));
+      const lease = await this.#lease(route, startedMs);
+      const waitedMs = this.#deps.clock.monotonicMs() - startedMs;
       const body = await this.#bodies.receive(request);
-      response = await this.#forwarder.forward({ request, connection, route, headers, lease, body });
+      const job = { request, connection, route, headers, lease, waitedMs, body };
+      response = await this.#forwarder.forward(job);
     } catch (thrown) {
       response = this.answerThrown(thrown);
     }
@@ -91,6 +93,12 @@ class Inlet {
     return this.#routes.resolve(request.method, originForm(request.url));
   }
 
+  /** What is always open needs no lease, and keeps none alive: `/ping` may be asked all day. */
+  async #lease(route: DecidedRoute, startedMs: number): Promise<InletLease | undefined> {
+    if (route.routeClass === "always") return this.#admit(route, undefined);
+    return this.#admit(route, this.#deps.lease.use()) ?? (await this.#awaited(route, startedMs));
+  }
+
   /** @throws Fault at once, before any body is read, when there is no way through at this time. */
   #admit(route: DecidedRoute, lease: InletLease | undefined): InletLease | undefined {
     const { uplink, openRoutes } = this.#deps;
@@ -99,13 +107,13 @@ class Inlet {
     return lease;
   }
 
-  /** No lease is held. Between a refused one and the next, a request waits as the refused ones do. */
-  async #replacement(route: DecidedRoute): Promise<InletLease | undefined> {
-    if (route.routeClass === "always") return undefined;
-    const { clock, lease, limits } = this.#deps;
+  /** No lease is held: it lapsed, was refused, or is not here yet. The request waits for the next one. */
+  async #awaited(route: DecidedRoute, startedMs: number): Promise<InletLease | undefined> {
+    const { lease } = this.#deps;
     const coming = lease.replacement();
     if (!coming) throw lease.refusal() ?? new Fault("lease.unavailable", "no lease is held");
-    return this.#admit(route, await this.#forwarder.within(coming, clock.monotonicMs() + limits.waitMs));
+    const untilMs = startedMs + this.#forwarder.answerMs(route);
+    return this.#admit(route, await this.#forwarder.within(coming, untilMs));
   }
 }
 

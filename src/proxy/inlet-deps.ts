@@ -19,7 +19,8 @@ export interface Uplink extends StreamOpener {
 export type InletLease = Pick<HeldLease, "leaseId" | "token" | "routes">;
 
 export interface LeaseSource {
-  current(): InletLease | undefined;
+  /** The lease that is good now, for a request that is sent with it: one that no request uses is not renewed. */
+  use(): InletLease | undefined;
   /**
    * A lease that is good; callers that come together share one request.
    * @param why InfluxDB refused this one, and another is wanted; or the outlet does not know it, and may take
@@ -28,7 +29,8 @@ export interface LeaseSource {
    */
   replace(leaseId: string, why: "refused" | "unknown"): Promise<InletLease>;
   /**
-   * What a `replace` under way, or the asking back of a lease, will come to: it is worth waiting for.
+   * The lease that is being asked for, or is asked for now because somebody wants one: it is worth waiting for.
+   * Undefined while the outlet's last word is that there is none.
    */
   replacement(): Promise<InletLease> | undefined;
   /** Why the outlet gave none when it was asked last, in its own word; undefined where it was not asked. */

@@ -22,9 +22,13 @@ export interface LeaseClientOptions {
 
 export interface LeaseClientStatus {
   readonly held: boolean;
+  /** `idle`: the last one has lapsed, for no request wanted it; the next request gets one on demand. */
+  readonly state: "held" | "idle" | "none";
   readonly leaseId?: string;
   readonly expiresInMs?: number;
+  /** Absent while no request has used the lease: it is not renewed then. */
   readonly renewInMs?: number;
+  /** Of the last lease. */
   readonly tokenAt?: "inlet" | "outlet";
   readonly lastFault?: string;
   readonly grants: number;
@@ -45,6 +49,7 @@ export class LeaseClient implements LeaseSource {
   #replacing: Promise<HeldLease> | undefined;
   #lastFault: Fault | undefined;
   #refusal: Fault | undefined;
+  #tokenAt: "inlet" | "outlet" | undefined;
   #grants = 0;
   #failures = 0;
   #stopped = false;
@@ -53,20 +58,24 @@ export class LeaseClient implements LeaseSource {
     this.#options = options;
   }
 
-  current(): HeldLease | undefined {
-    return this.#options.holder.current(this.#nowMs());
+  use(): HeldLease | undefined {
+    const { holder } = this.#options;
+    const dueMs = holder.nextRequestMs();
+    const lease = holder.use(this.#nowMs());
+    // The first use of a lease has it renewed, and who is refused one is not let wait for an unhurried try.
+    if (holder.nextRequestMs() !== dueMs) this.#turn();
+    return lease;
   }
 
   async replace(leaseId: string, why: "refused" | "unknown"): Promise<HeldLease> {
     const { holder } = this.#options;
     if (why === "refused") holder.rejected(leaseId);
-    else holder.unknown(leaseId);
-    return this.current() ?? this.#replace();
+    else holder.unknown(leaseId, this.#nowMs());
+    return this.use() ?? this.#replace();
   }
 
   replacement(): Promise<HeldLease> | undefined {
-    if (this.#options.holder.mayResume(this.#nowMs())) return this.#replace();
-    return this.#replacing;
+    return this.#options.holder.mayAsk(this.#nowMs()) ? this.#replace() : this.#replacing;
   }
 
   /** As the outlet gave it, but for the time that has passed since. */
@@ -92,16 +101,18 @@ export class LeaseClient implements LeaseSource {
   }
 
   status(): LeaseClientStatus {
-    const lease = this.current();
+    const { holder } = this.#options;
     const nowMs = this.#nowMs();
+    const lease = holder.current(nowMs);
     return {
       held: lease !== undefined,
+      state: lease ? "held" : holder.lapsed(nowMs) ? "idle" : "none",
       ...(lease && {
         leaseId: lease.leaseId,
         expiresInMs: Math.round(lease.expiresAtMs - nowMs),
-        renewInMs: Math.round(lease.renewAtMs - nowMs),
-        tokenAt: lease.token ? "inlet" : "outlet",
+        ...(holder.inUse && { renewInMs: Math.round(lease.renewAtMs - nowMs) }),
       }),
+      ...(this.#tokenAt && { tokenAt: this.#tokenAt }),
       ...(this.#lastFault && { lastFault: this.#lastFault.code }),
       grants: this.#grants,
       failures: this.#failures,
@@ -129,7 +140,8 @@ export class LeaseClient implements LeaseSource {
 
   async #another(): Promise<HeldLease> {
     await this.#ask();
-    const lease = this.current();
+    // Where the outlet gives none, this is what is left of the one before.
+    const lease = this.use();
     if (lease) return lease;
     throw this.#lastFault ?? new Fault("lease.unavailable", "the outlet gave no lease");
   }
@@ -149,6 +161,7 @@ export class LeaseClient implements LeaseSource {
     try {
       const grant = await this.#exchange(question);
       holder.granted(grant, this.#nowMs());
+      this.#tokenAt = grant.token === undefined ? "outlet" : "inlet";
       this.#grants++;
       this.#lastFault = undefined;
       this.#refusal = undefined;
@@ -207,7 +220,7 @@ export class LeaseClient implements LeaseSource {
           ...(rejected === undefined ? {} : { rejected }),
           ...(held && { held: shown(held) }),
         });
-        stream = uplink.openStream(head, handler, { end: true });
+        stream = uplink.openStream(head, handler, { end: true, upkeep: true });
       } catch (thrown) {
         clearTimeout(timer);
         reject(thrown);

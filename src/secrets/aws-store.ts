@@ -7,7 +7,7 @@ import http from "node:http";
 import { Agent as HttpsAgent } from "node:https";
 import type { SecretsManagerClient } from "@aws-sdk/client-secrets-manager";
 import { Fault } from "../base/fault.ts";
-import { isLoopback, parseHostPort } from "../config/address.ts";
+import { isLoopback, parseTcpListen } from "../config/address.ts";
 import { fitSecret, secretName } from "../config/secret-store.ts";
 import { awsTrouble } from "./aws-trouble.ts";
 import { fieldOf } from "./json-field.ts";
@@ -98,6 +98,6 @@ class UnsafeEndpoint extends Error {
 function isSafe(request: unknown): boolean {
   const { protocol, hostname } = request as { readonly protocol?: string; readonly hostname?: string };
   if (protocol === "https:") return true;
-  const address = parseHostPort(`${hostname}:80`);
+  const address = parseTcpListen(`${hostname}:80`);
   return address !== undefined && isLoopback(address);
 }
