@@ -1,5 +1,7 @@
-/** Addresses as the config writes them: `host:port`, `[v6]:port`, `tcp://…`, `unix:///path`. Text in, parts out. */
+/** Addresses as the config writes them: `host:port`, `[v6]:port`, `unix:///path`, origins. Text in, parts out. */
+import { bracketed, canonicalHost, parseHostPort } from "../base/host-port.ts";
 import { ipVersion } from "../base/ip-version.ts";
+import { isWebSocketPath } from "../identity/node-address.ts";
 
 export interface TcpAddress {
   readonly kind: "tcp";
@@ -19,27 +21,50 @@ export interface UnixAddress {
 
 export type ListenAddress = TcpAddress | UnixAddress;
 
+/** Where channels are accepted. */
+export interface ChannelListen {
+  /** "ws" is in the clear, for behind a load balancer that ends TLS. */
+  readonly transport: "tcp" | "ws" | "wss";
+  readonly host: string;
+  /** 0 when any free port will do. */
+  readonly port: number;
+  /** Of a WebSocket, with its slash; "" for tcp. */
+  readonly path: string;
+  /** Canonical, fit for a log. */
+  readonly text: string;
+}
+
 /** sockaddr_un's path on Linux holds 108 bytes, one of which ends it. */
 const MAX_SOCKET_PATH_BYTES = 107;
 
 /** @returns undefined for anything else than `host:port` (port 0..65535). */
-export function parseHostPort(text: string): TcpAddress | undefined {
-  const match = /^(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+):(\d{1,5})$/.exec(text);
-  const host = canonicalHost(match?.[1] ?? "");
-  const port = Number(match?.[2]);
-  if (host === undefined || port > 65535) return undefined;
-  return { kind: "tcp", host, port, text: `${bracketed(host)}:${port}` };
+export function parseTcpListen(text: string): TcpAddress | undefined {
+  const place = parseHostPort(text);
+  return place && { kind: "tcp", ...place };
 }
 
-/** @returns undefined for anything else than `tcp://host:port`. */
-export function parseTcpAddress(text: string): TcpAddress | undefined {
-  const address = text.startsWith("tcp://") ? parseHostPort(text.slice("tcp://".length)) : undefined;
-  return address && { ...address, text: `tcp://${address.text}` };
+/** @returns undefined for anything else than `tcp://host:port`, or `ws` or `wss` with a path or without. */
+export function parseChannelListen(text: string): ChannelListen | undefined {
+  const [, transport, authority = "", path] = /^(tcp|wss?):\/\/([^/]*)(\/.*)?$/.exec(text) ?? [];
+  const place = parseHostPort(authority);
+  if (!place || (transport !== "tcp" && transport !== "ws" && transport !== "wss")) return undefined;
+  const { host, port } = place;
+  if (transport === "tcp") {
+    return path === undefined ? { transport, host, port, path: "", text: `tcp://${place.text}` } : undefined;
+  }
+  if (path !== undefined && !isWebSocketPath(path)) return undefined;
+  const where = path === "/" ? "" : (path ?? "");
+  return { transport, host, port, path: path ?? "/", text: `${transport}://${place.text}${where}` };
+}
+
+/** As it became: a port of 0 is a real one then. */
+export function boundText({ text }: ChannelListen, port: number | undefined): string {
+  return text.replace(/:\d+(?=\/|$)/, `:${port}`);
 }
 
 /** @returns undefined for anything else than `host:port` or `unix:///absolute/path`. */
 export function parseListenAddress(text: string): ListenAddress | undefined {
-  if (!text.startsWith("unix://")) return parseHostPort(text);
+  if (!text.startsWith("unix://")) return parseTcpListen(text);
   const path = text.slice("unix://".length);
   if (!/^\/[^\u0000-\u001f\u007f]*[^/\u0000-\u001f\u007f]$/.test(path)) return undefined;
   if (Buffer.byteLength(path) > MAX_SOCKET_PATH_BYTES) return undefined;
@@ -66,8 +91,8 @@ export function parseOrigin(text: string): string | undefined {
 }
 
 /** True when only this machine can reach the address. */
-export function isLoopback(address: ListenAddress): boolean {
-  if (address.kind === "unix" || address.host === "localhost" || address.host === "::1") return true;
+export function isLoopback(address: Pick<TcpAddress, "host"> | UnixAddress): boolean {
+  if (!("host" in address) || address.host === "localhost" || address.host === "::1") return true;
   // 127.0.0.0/8, and the same mapped into IPv6 (::ffff:7f00:0/104).
   return ipVersion(address.host) === 4
     ? address.host.startsWith("127.")
@@ -75,23 +100,6 @@ export function isLoopback(address: ListenAddress): boolean {
 }
 
 /** True for 0.0.0.0 and ::, which can be listened on and not dialled. */
-export function isWildcard(address: TcpAddress): boolean {
+export function isWildcard(address: Pick<TcpAddress, "host">): boolean {
   return address.host === "0.0.0.0" || address.host === "::";
-}
-
-function canonicalHost(text: string): string | undefined {
-  const host = text.toLowerCase();
-  if (host.startsWith("[")) {
-    return ipVersion(host.slice(1, -1)) === 6 ? new URL(`http://${host}`).hostname.slice(1, -1) : undefined;
-  }
-  if (ipVersion(host) === 4) return host;
-  // A last label of digits (or 0x…) would be read as an odd spelling of an IPv4 address.
-  const labels = host.split(".");
-  if (/^(\d+|0x[0-9a-f]*)$/.test(labels.at(-1) ?? "")) return undefined;
-  const wellFormed = labels.every((label) => /^[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?$/.test(label));
-  return wellFormed && host.length <= 253 ? host : undefined;
-}
-
-function bracketed(host: string): string {
-  return host.includes(":") ? `[${host}]` : host;
 }

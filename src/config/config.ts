@@ -20,8 +20,11 @@ export type CommandStoreConfig = TableConfig<typeof schema.secretstores.command>
 export type EnrollConfig = TableConfig<typeof schema.enroll>;
 export type ChannelConfig = TableConfig<typeof schema.channel>;
 export type InfluxdbInletConfig = TableConfig<typeof schema.inlets.influxdb>;
+export type TcpInletConfig = TableConfig<typeof schema.inlets.tcp>;
 export type AuthorityConfig = TableConfig<typeof schema.authority>;
+export type RelayConfig = TableConfig<typeof schema.relay>;
 export type InfluxdbOutletConfig = TableConfig<typeof schema.outlets.influxdb>;
+export type TcpOutletConfig = TableConfig<typeof schema.outlets.tcp>;
 
 export interface Config {
   readonly agent: AgentConfig;
@@ -32,10 +35,31 @@ export interface Config {
   };
   readonly enroll: EnrollConfig;
   readonly channel: ChannelConfig;
-  readonly inlets: { readonly influxdb: readonly InfluxdbInletConfig[] };
+  readonly inlets: {
+    readonly influxdb: readonly InfluxdbInletConfig[];
+    readonly tcp: readonly TcpInletConfig[];
+  };
   /** The role is off where it is undefined. */
   readonly authority: AuthorityConfig | undefined;
-  readonly outlets: { readonly influxdb: readonly InfluxdbOutletConfig[] };
+  readonly outlets: {
+    readonly influxdb: readonly InfluxdbOutletConfig[];
+    readonly tcp: readonly TcpOutletConfig[];
+  };
+  /** The role is off where it is undefined. */
+  readonly relay: RelayConfig | undefined;
+}
+
+/** Of every kind. */
+export function allInlets({
+  inlets,
+}: Pick<Config, "inlets">): readonly (InfluxdbInletConfig | TcpInletConfig)[] {
+  return [...inlets.influxdb, ...inlets.tcp];
+}
+
+export function allOutlets({
+  outlets,
+}: Pick<Config, "outlets">): readonly (InfluxdbOutletConfig | TcpOutletConfig)[] {
+  return [...outlets.influxdb, ...outlets.tcp];
 }
 
 /**
@@ -78,6 +102,11 @@ export function parseConfig(sources: readonly Source[], env: Environment): Confi
     inlets: many(schema.inlets.influxdb, context),
     authority: single(schema.authority, context),
     outlets: many(schema.outlets.influxdb, context),
+    portals: {
+      inlets: many(schema.inlets.tcp, context),
+      outlets: many(schema.outlets.tcp, context),
+    },
+    relay: single(schema.relay, context),
   };
   checkConsistency(read, nowhere, findings);
   findings.throwIfAny();
@@ -92,9 +121,16 @@ export function parseConfig(sources: readonly Source[], env: Environment): Confi
     },
     enroll: read.enroll.values as EnrollConfig,
     channel: read.channel.values as ChannelConfig,
-    inlets: { influxdb: read.inlets.map(({ values }) => values as InfluxdbInletConfig) },
+    inlets: {
+      influxdb: read.inlets.map(({ values }) => values as InfluxdbInletConfig),
+      tcp: read.portals.inlets.map(({ values }) => values as TcpInletConfig),
+    },
     authority: read.authority.isWritten ? (read.authority.values as AuthorityConfig) : undefined,
-    outlets: { influxdb: read.outlets.map(({ values }) => values as InfluxdbOutletConfig) },
+    outlets: {
+      influxdb: read.outlets.map(({ values }) => values as InfluxdbOutletConfig),
+      tcp: read.portals.outlets.map(({ values }) => values as TcpOutletConfig),
+    },
+    relay: read.relay.isWritten ? (read.relay.values as RelayConfig) : undefined,
   };
 }
 

@@ -1,10 +1,20 @@
 /** What no key can tell alone: roles and what they need, addresses and names that may stand once. */
-import { isLoopback, isWildcard, type ListenAddress, type TcpAddress } from "./address.ts";
+import {
+  type ChannelListen,
+  isLoopback,
+  isWildcard,
+  type ListenAddress,
+  type TcpAddress,
+} from "./address.ts";
 import { type Findings, type Place, quoted } from "./finding.ts";
 import { schema } from "./schema.ts";
 import { header } from "./schema-entry.ts";
 import { builtInStores, isPlainAbsolutePath } from "./secret-reference.ts";
 import type { PlacedTable, ReadTable } from "./table-reader.ts";
+import { checkPortals, type ReadPortals } from "./tcp-consistency.ts";
+
+type AnyInlet = ReadConfig["inlets"][number] | ReadPortals["inlets"][number];
+type AnyOutlet = ReadConfig["outlets"][number] | ReadPortals["outlets"][number];
 
 export interface ReadConfig {
   readonly awsSecretsManager: ReadTable<typeof schema.secretstores.awsSecretsManager>;
@@ -15,39 +25,45 @@ export interface ReadConfig {
   readonly inlets: readonly ReadTable<typeof schema.inlets.influxdb>[];
   readonly authority: ReadTable<typeof schema.authority>;
   readonly outlets: readonly ReadTable<typeof schema.outlets.influxdb>[];
+  readonly portals: ReadPortals;
+  readonly relay: ReadTable<typeof schema.relay>;
 }
 
 export function checkConsistency(config: ReadConfig, nowhere: Place, findings: Findings): void {
-  const { channel, inlets, outlets, authority } = config;
-  const acceptor = authority.isWritten ? authority : outlets[0];
-  if (inlets.length === 0 && !acceptor) {
+  const { channel, inlets, outlets, portals, authority, relay } = config;
+  const allInlets = [...inlets, ...portals.inlets];
+  const allOutlets = [...outlets, ...portals.outlets];
+  const acceptor = authority.isWritten ? authority : allOutlets[0];
+  if (allInlets.length === 0 && !acceptor && !relay.isWritten) {
     const [inlet, outlet, alone] = [schema.inlets.influxdb, schema.outlets.influxdb, schema.authority];
-    const roles = `${header(inlet)}, ${header(outlet)} or ${header(alone)}`;
+    const roles = `${header(inlet)}, ${header(outlet)}, ${header(alone)} or ${header(schema.relay)}`;
     findings.add(nowhere, `the config has no role: it needs ${roles}`);
   }
   // A list that was found wrong is absent, and was complained of.
-  if (acceptor && channel.values.listen?.length === 0) {
-    const text = `[channel] key "listen" is needed by ${header(acceptor.entry)}`;
+  if (acceptor && channel.values.listen?.length === 0 && channel.values.relays?.length === 0) {
+    const text = `[channel] key "listen" is needed by ${header(acceptor.entry)}, or "relays"`;
     findings.add(channel.has("listen") ? channel.place("listen") : acceptor.place(), text);
   }
+  checkKeepalive(config, findings);
   checkConnect(config, findings);
   checkAdvertise(config, findings);
+  checkChannelTls(config, findings);
   checkTicket(config, findings);
-  for (const one of inlets) {
-    checkExposure(one, findings);
-    checkAllowFrom(one, findings);
-  }
+  for (const one of allInlets) checkExposure(one, findings);
+  for (const one of inlets) checkAllowFrom(one, findings);
   for (const one of outlets) {
     checkTls(one, findings);
     checkStrategy(one, findings);
   }
   checkAddresses(config, findings);
-  checkServices(outlets, findings);
+  checkRelays(config, findings);
+  checkServices(allOutlets, findings);
+  checkPortals(portals, findings);
   checkSecretStores(config, findings);
 }
 
 /** F4: a port without a token is open beyond this machine only where the config says so. */
-function checkExposure(inlet: ReadConfig["inlets"][number], findings: Findings): void {
+function checkExposure(inlet: AnyInlet, findings: Findings): void {
   const { listen, expose } = inlet.values;
   if (!listen || expose !== false || isLoopback(listen)) return;
   const text = `${header(inlet.entry)} key "listen" is reachable from beyond this machine, and asks clients for no token`;
@@ -63,21 +79,34 @@ function checkAllowFrom(inlet: ReadConfig["inlets"][number], findings: Findings)
 }
 
 function checkTls(outlet: ReadConfig["outlets"][number], findings: Findings): void {
-  for (const [key, other] of [
-    ["tls_cert", "tls_key"],
-    ["tls_key", "tls_cert"],
-  ] as const) {
-    if (!outlet.has(key) || outlet.has(other)) continue;
-    findings.add(
-      outlet.place(key),
-      `${header(outlet.entry)} key ${quoted(key)} is of no use without ${quoted(other)}`,
-    );
-  }
+  checkCertificateAndKey(outlet, findings);
   if (!outlet.values.url?.startsWith("http:")) return;
   for (const key of ["tls_ca", "tls_cert", "tls_key", "tls_min_version", "insecure_skip_verify"]) {
     if (!outlet.has(key)) continue;
     const text = `${header(outlet.entry)} key ${quoted(key)} does nothing, for the url is not https`;
     findings.add(outlet.place(key), text);
+  }
+}
+
+function checkCertificateAndKey(table: PlacedTable, findings: Findings): void {
+  for (const [key, other] of [
+    ["tls_cert", "tls_key"],
+    ["tls_key", "tls_cert"],
+  ] as const) {
+    if (!table.has(key) || table.has(other)) continue;
+    const text = `${header(table.entry)} key ${quoted(key)} is of no use without ${quoted(other)}`;
+    findings.add(table.place(key), text);
+  }
+}
+
+/** A wss listener shows a certificate, and nothing else does. */
+function checkChannelTls({ channel, relay }: ReadConfig, findings: Findings): void {
+  checkCertificateAndKey(channel, findings);
+  for (const table of [channel, relay]) {
+    const isNeeded = table.values.listen?.some(({ transport }) => transport === "wss");
+    if (!isNeeded || channel.has("tls_cert")) continue;
+    const text = `${header(channel.entry)} key "tls_cert" is needed by the wss:// address in "listen" of ${header(table.entry)}; for behind what ends TLS there is ws://`;
+    findings.add(table.place("listen"), text);
   }
 }
 
@@ -100,24 +129,37 @@ function checkStrategy(outlet: ReadConfig["outlets"][number], findings: Findings
   findings.add(outlet.place(outlet.has("lease_placement") ? "lease_placement" : "lease_strategy"), text);
 }
 
+/** A default that is below `keepalive` gives way; what is written does not. */
+function checkKeepalive({ channel }: ReadConfig, findings: Findings): void {
+  const { keepaliveMs, keepaliveMaxMs } = channel.values;
+  if (keepaliveMs === undefined || keepaliveMaxMs === undefined || keepaliveMaxMs >= keepaliveMs) return;
+  if (!channel.has("keepalive_max")) return;
+  const text = '[channel] key "keepalive_max" is below "keepalive", and the time between pings only grows';
+  findings.add(channel.place("keepalive_max"), text);
+}
+
 /** An enrolled node has the addresses from its authority; one that knows the outlet by identifier has none. */
-function checkConnect({ enroll, channel, inlets }: ReadConfig, findings: Findings): void {
-  const pinned = inlets.find(({ values }) => values.authorized && values.authorized.length > 0);
+function checkConnect({ enroll, channel, inlets, portals }: ReadConfig, findings: Findings): void {
+  const pinned = [...inlets, ...portals.inlets].find(
+    ({ values }) => values.authorized && values.authorized.length > 0,
+  );
   if (!pinned || enroll.isWritten || channel.values.connect?.length !== 0) return;
   const text = `[channel] key "connect" is needed by ${header(pinned.entry)} key "authorized"; a node that enrolls has ${header(enroll.entry)} instead`;
   findings.add(channel.has("connect") ? channel.place("connect") : pinned.place("authorized"), text);
 }
 
 /** Nobody can be sent to a node that says no address which can be dialled. */
-function checkAdvertise({ channel, authority, enroll, outlets }: ReadConfig, findings: Findings): void {
-  const { listen, advertise } = channel.values;
+function checkAdvertise(config: ReadConfig, findings: Findings): void {
+  const { channel, authority, enroll, outlets, portals } = config;
+  const { listen, advertise, relays } = channel.values;
   const told = authority.isWritten
     ? authority
-    : enroll.values.ticket && outlets.length > 0
+    : enroll.values.ticket && outlets.length + portals.outlets.length > 0
       ? enroll
       : undefined;
-  if (!told || !listen?.every(isWildcard) || advertise?.length !== 0) return;
-  if (listen.length === 0) return; // complained of already
+  const isHidden = (address: ChannelListen) => isWildcard(address) || address.transport === "ws";
+  if (!told || !listen?.every(isHidden) || advertise?.length !== 0) return;
+  if (listen.length === 0 || relays?.length !== 0) return; // complained of already, or reached through relays
   const text = `[channel] key "advertise" is needed by ${header(told.entry)}: members are told where to go, and no address in "listen" can be dialled`;
   findings.add(channel.place(channel.has("advertise") ? "advertise" : "listen"), text);
 }
@@ -129,12 +171,16 @@ function checkTicket({ enroll, authority }: ReadConfig, findings: Findings): voi
   findings.add(enroll.place("ticket"), `${text}; leave out one of the two`);
 }
 
-function checkAddresses({ agent, channel, inlets }: ReadConfig, findings: Findings): void {
+function checkAddresses({ agent, channel, inlets, portals, relay }: ReadConfig, findings: Findings): void {
   const seen = new Map<string, () => Place>();
-  const once = (table: PlacedTable, key: string, address: ListenAddress | undefined): void => {
+  const once = (
+    table: PlacedTable,
+    key: string,
+    address: ListenAddress | ChannelListen | undefined,
+  ): void => {
     // Port 0 is a free one, each time another.
-    if (!address || (address.kind === "tcp" && address.port === 0)) return;
-    const name = address.kind === "unix" ? address.path : hostPort(address);
+    if (!address || ("port" in address && address.port === 0)) return;
+    const name = "port" in address ? hostPort(address) : address.path;
     const first = seen.get(name)?.();
     if (!first) seen.set(name, () => table.place(key));
     else {
@@ -144,14 +190,22 @@ function checkAddresses({ agent, channel, inlets }: ReadConfig, findings: Findin
   };
   once(agent, "status_listen", agent.values.statusListen);
   for (const address of channel.values.listen ?? []) once(channel, "listen", address);
-  for (const inlet of inlets) once(inlet, "listen", inlet.values.listen);
+  for (const address of relay.values.listen ?? []) once(relay, "listen", address);
+  for (const inlet of [...inlets, ...portals.inlets]) once(inlet, "listen", inlet.values.listen);
 }
 
-function hostPort({ host, port }: TcpAddress): string {
+/** Who has nothing to be asked for takes no name. */
+function checkRelays({ channel, authority, outlets, portals }: ReadConfig, findings: Findings): void {
+  if (!channel.has("relays") || authority.isWritten || outlets.length + portals.outlets.length > 0) return;
+  const text = `[channel] key "relays" does nothing without ${header(schema.outlets.influxdb)} or ${header(authority.entry)}`;
+  findings.add(channel.place("relays"), text);
+}
+
+function hostPort({ host, port }: Pick<TcpAddress, "host" | "port">): string {
   return `${host === "localhost" ? "127.0.0.1" : host} ${port}`;
 }
 
-function checkServices(outlets: ReadConfig["outlets"], findings: Findings): void {
+function checkServices(outlets: readonly AnyOutlet[], findings: Findings): void {
   const seen = new Map<string, PlacedTable>();
   for (const outlet of outlets) {
     const { service } = outlet.values;

@@ -1,5 +1,5 @@
 /** The tables of InfluxDB's inlets and outlets. */
-import { OUTLET_ATTRIBUTE } from "../identity/attributes.ts";
+import { allowClientsFrom, allowOutlet, authorizedMembers, authorizedOutlets } from "./access-keys.ts";
 import type { TableEntry } from "./schema-entry.ts";
 
 export const influxdbInlet = {
@@ -18,19 +18,8 @@ export const influxdbInlet = {
       default: "influxdb",
       doc: "Name of the outlet's service.",
     },
-    authorized: {
-      type: "identifier",
-      list: true,
-      default: [],
-      example: ["<identifier of the outlet's node>"],
-      doc: "Identifiers of nodes that may be the outlet, whatever allow_outlet says: for use without an authority. `culvert identity show` prints a node's own.",
-    },
-    allow_outlet: {
-      type: "policy",
-      asks: "subject",
-      default: OUTLET_ATTRIBUTE,
-      doc: "Which members may be the outlet: a policy over their attributes.",
-    },
+    authorized: authorizedOutlets,
+    allow_outlet: allowOutlet,
     allow_hosts: {
       type: "host",
       list: true,
@@ -50,13 +39,7 @@ export const influxdbInlet = {
       default: false,
       doc: "Must be true to listen beyond loopback. Whoever reaches the address may then use the lease.",
     },
-    allow_from: {
-      type: "network",
-      list: true,
-      default: [],
-      example: ["127.0.0.0/8", "192.0.2.0/24", "2001:db8::7"],
-      doc: "Networks and addresses of clients that may use an exposed address. Others are cut off without an answer; loopback is not allowed by itself. Empty allows every address.",
-    },
+    allow_from: allowClientsFrom,
     timeout: {
       type: "duration",
       range: ["100ms", "1h"],
@@ -148,13 +131,7 @@ export const influxdbOutlet = {
       example: "@{file:/etc/culvert/permissions.json}",
       doc: 'Permissions in the form of InfluxDB\'s API, besides the tables or in their place: a list of {action, resource: {type, orgID, name or id}}. The type is "buckets", the orgID INFLUX_ORG_ID, and each names one bucket.',
     },
-    authorized: {
-      type: "identifier",
-      list: true,
-      default: [],
-      example: ["<identifier of an inlet's node>"],
-      doc: "Identifiers of nodes that may use the service, whatever allow says: for use without an authority. `culvert identity show` prints a node's own.",
-    },
+    authorized: authorizedMembers,
     allow: {
       type: "policy",
       default: "influxdb-inlet",
@@ -214,6 +191,13 @@ export const influxdbOutlet = {
       range: [1, 4096],
       default: 64,
       doc: "Most connections to InfluxDB at once.",
+    },
+    return_window: {
+      type: "duration",
+      off: true,
+      range: ["1s", "10m"],
+      default: "30s",
+      doc: "After a start or an outage of InfluxDB, a crowd of more than a hundred members writes again spread over this time, each told when by Retry-After. Empty lets all write as they come.",
     },
     tls_ca: {
       type: "path",

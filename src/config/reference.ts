@@ -15,8 +15,9 @@ const HABITS = `# Configuration
 
 The configuration is TOML in Telegraf's habits: \`[table]\` stands once, \`[[kind.plugin]]\` any number of
 times. A node takes every role that its configuration names: \`[[inlets.influxdb]]\` makes it an inlet,
-\`[[outlets.influxdb]]\` an outlet, \`[authority]\` an authority. \`culvert config sample\` prints a commented
-configuration with every key.
+\`[[outlets.influxdb]]\` an outlet, \`[authority]\` an authority, \`[relay]\` a relay; \`[[inlets.tcp]]\` and
+\`[[outlets.tcp]]\` are the ends of a portal ([portals.md](portals.md)), and make it an inlet or an outlet as well.
+\`culvert config sample\` prints a commented configuration with every key.
 
 An edge device that enrolls needs no more than this; the rest it learns from its authority:
 

@@ -12,9 +12,9 @@ const WRAP_CHARS = 80;
  */
 export function sampleConfig(role?: Role): string {
   const shown = tables.filter((entry) => fits(entry, role));
-  const whose = role ? ` for an ${role}` : "";
+  const whose = role ? ` for ${role === "relay" ? "a" : "an"} ${role}` : "";
   const preamble = comment(
-    `Configuration of culvert${whose}. Keys that are commented out show their default or an example. ` +
+    `Configuration of culvert${whose}. Keys that are commented out show their default or an example; tables that are, what is wanted now and then. ` +
       `In text values \${NAME} and \${NAME:-default} take environment variables; a secret may be given as ` +
       "@{env:NAME} or @{file:/absolute/path}.",
     "",
@@ -34,9 +34,12 @@ function tableText(entry: TableEntry, role: Role | undefined, indent: string): s
     .filter(([, key]) => fits(key, role))
     .map(([name, key]) => keyText(name, key, `${indent}  `));
   const below = Object.values(entry.tables).map((table) => tableText(table, role, `${indent}  `));
-  return [comment(entry.doc, indent), `${indent}${header(entry)}`, [...keys, ...below].join("\n\n")].join(
-    "\n",
-  );
+  const text = [
+    comment(entry.doc, indent),
+    `${indent}${header(entry)}`,
+    [...keys, ...below].join("\n\n"),
+  ].join("\n");
+  return entry.extra ? text.replaceAll(/^/gm, "# ").replaceAll(/^# $/gm, "#") : text;
 }
 
 function keyText(name: string, key: KeyEntry, indent: string): string {

@@ -2,16 +2,18 @@
  * What the schema can say about a key and a table, and the types that follow from it: a key's name,
  * type and default decide the property's name and type in `Config`.
  */
+import type { IdentityPublicKey } from "../crypto/provider.ts";
 import type { Identifier } from "../identity/identifier.ts";
+import type { NodeAddress } from "../identity/node-address.ts";
 import type { Policy } from "../policy/policy.ts";
 import type { Template } from "../policy/template.ts";
-import type { ListenAddress, TcpAddress } from "./address.ts";
+import type { ChannelListen, ListenAddress, TcpAddress } from "./address.ts";
 import type { Network } from "./network.ts";
 import type { PermissionSource } from "./permission-json.ts";
 import type { SecretReference } from "./secret-reference.ts";
 
 /** Which side of the culvert has use for a table or key. */
-export type Role = "inlet" | "outlet";
+export type Role = "inlet" | "outlet" | "relay";
 
 /** A key's type as a person writes it → what the program gets. Lists hold one of these per item. */
 export interface ValueByType {
@@ -31,10 +33,18 @@ export interface ValueByType {
   secret: SecretReference;
   /** `host:port` or `unix:///path`: where plain HTTP is served. */
   listen: ListenAddress;
-  /** `tcp://host:port`, port 0 for any free one: where channels are accepted. */
+  /** `host:port`, port 0 for any free one: where TCP connections are accepted. */
   "tcp-listen": TcpAddress;
-  /** `tcp://host:port`: where channels are dialled to. */
-  "tcp-connect": TcpAddress;
+  /** `host:port`: where TCP connections are made to. */
+  "tcp-address": TcpAddress;
+  /** `tcp://host:port`, `ws://…/path` or `wss://…/path`, port 0 for any free one: where channels are accepted. */
+  "channel-listen": ChannelListen;
+  /** `tcp://host:port` or `wss://host/path`: where channels are dialled to. */
+  "node-address": NodeAddress;
+  /** The same of a relay, which may be named by its identifier. */
+  "relay-address": NodeAddress;
+  /** An authority's public key. */
+  "authority-key": IdentityPublicKey;
   /** Addresses that begin alike: `192.0.2.0/24`, `2001:db8::/32`, or one address. */
   network: Network;
   /** `http(s)://host[:port]`, as its origin: no slash at the end, no default port. */
@@ -43,6 +53,8 @@ export interface ValueByType {
   identifier: Identifier;
   /** A `Host` header's value, lower case. */
   host: string;
+  /** A host's name, lower case. */
+  "host-name": string;
   /** An `Origin` header's value. */
   origin: string;
   /** Who may: an attribute's name, or an expression. */
@@ -93,6 +105,8 @@ export interface TableEntry {
   readonly optional?: true;
   /** Absent: for every role. */
   readonly role?: Role;
+  /** The sample has it commented out, for what it opens or runs must be meant. */
+  readonly extra?: true;
   /** The key of the table above that may stand in its place. */
   readonly insteadOfKey?: string;
   readonly doc: string;

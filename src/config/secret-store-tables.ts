@@ -4,6 +4,7 @@ import type { TableEntry } from "./schema-entry.ts";
 export const awsSecretsManager = {
   path: "secretstores.aws-secretsmanager",
   many: false,
+  extra: true,
   optional: true,
   role: "outlet",
   doc: "AWS Secrets Manager. AWS's own configuration says who asks: environment, shared config and SSO, container, or instance.",
@@ -35,6 +36,7 @@ export const awsSecretsManager = {
 export const commandStore = {
   path: "secretstores.command",
   many: true,
+  extra: true,
   role: "outlet",
   doc: "A command that prints a secret: the way to any other store. It is run without a shell; all that it prints is the secret, but for the line break at its end.",
   keys: {

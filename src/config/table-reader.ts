@@ -70,7 +70,7 @@ export function readTable<T extends TableEntry>(
     if (written) {
       const value = readKey(key, keyEntry, written, entry, context);
       if (!(value instanceof Problem)) values[property] = value;
-    } else if (keyEntry.required === true) {
+    } else if (keyEntry.required === true && (occurrences.length > 0 || !entry.optional)) {
       findings.add(firstPlace(), `${header(entry)} key ${quoted(key)} is missing`);
     } else values[property] = defaultValue(keyEntry);
   }

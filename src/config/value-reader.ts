@@ -1,15 +1,19 @@
 /** One value of the config, from what TOML has to what the program gets. */
 import { Fault } from "../base/fault.ts";
+import { canonicalHost, parseHostPort } from "../base/host-port.ts";
+import { type IdentityPublicKey, KEY_BYTES } from "../crypto/provider.ts";
+import { fromBase64url } from "../identity/base64url.ts";
 import { isIdentifier } from "../identity/identifier.ts";
+import { parseNodeAddress } from "../identity/node-address.ts";
 import { parsePolicy } from "../policy/policy.ts";
 import { parseTemplate } from "../policy/template.ts";
 import {
   isWildcard,
+  parseChannelListen,
   parseHostHeader,
-  parseHostPort,
   parseListenAddress,
   parseOrigin,
-  parseTcpAddress,
+  parseTcpListen,
 } from "./address.ts";
 import { Problem, quoted } from "./finding.ts";
 import { parseNetwork } from "./network.ts";
@@ -69,13 +73,41 @@ export const valueTypes: { readonly [K in TextType]: ValueType<ValueByType[K]> }
     shown: true,
   },
   listen: { form: "`host:port`, `[ipv6]:port` or `unix:///path`", parse: parseListenAddress, shown: true },
-  "tcp-listen": { form: "`tcp://host:port`", parse: parseTcpAddress, shown: true },
-  "tcp-connect": {
-    form: "`tcp://host:port`, an address that can be reached",
+  "tcp-listen": { form: "`host:port` or `[ipv6]:port`", parse: parseTcpListen, shown: true },
+  "tcp-address": {
+    form: "`host:port` or `[ipv6]:port`, an address that can be reached",
     parse: (text) => {
-      const address = parseTcpAddress(text);
+      const address = parseTcpListen(text);
       return address && address.port > 0 && !isWildcard(address) ? address : undefined;
     },
+    shown: true,
+  },
+  "channel-listen": {
+    form: "`tcp://host:port`, `wss://host:port/path` or `ws://host:port/path`",
+    parse: parseChannelListen,
+    shown: true,
+  },
+  "node-address": {
+    form: "`tcp://host:port` or `wss://host:port/path`, an address that can be reached; with `#name`, through the relay that is there",
+    parse: (text) => {
+      const address = parseNodeAddress(text);
+      if (!address || isWildcard(address)) return undefined;
+      // Only a relay is named before the host; who is pinned otherwise stands in "authorized".
+      return address.relay === undefined || address.name !== undefined ? address : undefined;
+    },
+    shown: true,
+  },
+  "relay-address": {
+    form: "`tcp://host:port` or `wss://host:port/path`, where a relay can be reached; with `<its identifier>@` before the host no other one is taken",
+    parse: (text) => {
+      const address = parseNodeAddress(text);
+      return address && address.name === undefined && !isWildcard(address) ? address : undefined;
+    },
+    shown: true,
+  },
+  "authority-key": {
+    form: "an authority's public key, as `culvert status` shows it there",
+    parse: parseAuthorityKey,
     shown: true,
   },
   network: { form: "`address` or `address/bits`, IPv4 or IPv6", parse: parseNetwork, shown: true },
@@ -90,6 +122,11 @@ export const valueTypes: { readonly [K in TextType]: ValueType<ValueByType[K]> }
     shown: false,
   },
   host: { form: "`host` or `host:port`", parse: parseHostHeader, shown: true },
+  "host-name": {
+    form: "the name of a host",
+    parse: (text) => (text.startsWith("[") ? undefined : canonicalHost(text)),
+    shown: true,
+  },
   origin: { form: "`http://host:port` or `https://host:port`", parse: parseOrigin, shown: false },
   policy: {
     form: "a policy",
@@ -112,6 +149,11 @@ export const valueTypes: { readonly [K in TextType]: ValueType<ValueByType[K]> }
     shown: false,
   },
 };
+
+function parseAuthorityKey(text: string): IdentityPublicKey | undefined {
+  const bytes = fromBase64url(text);
+  return bytes?.length === KEY_BYTES ? (bytes as IdentityPublicKey) : undefined;
+}
 
 /** What a value may refer to. */
 export interface ValueContext {
@@ -182,7 +224,8 @@ function inQuotes(entry: KeyEntry): string {
 }
 
 function addressHint(entry: KeyEntry, text: string): string {
-  if (!entry.type.startsWith("tcp-") || !parseHostPort(text)) return "";
+  const isAddress = ["channel-listen", "node-address", "relay-address"].includes(entry.type);
+  if (!isAddress || !parseHostPort(text)) return "";
   return `; write ${quoted(`tcp://${text}`)}`;
 }
 

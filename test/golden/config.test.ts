@@ -3,6 +3,7 @@ import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { Fault } from "../../src/base/fault.ts";
+import { toBase64url } from "../../src/identity/base64url.ts";
 import { parseConfig } from "../../src/config/config.ts";
 import { referencePage } from "../../src/config/reference.ts";
 import { sampleConfig } from "../../src/config/sample.ts";
@@ -43,30 +44,62 @@ describe("the reference page", () => {
 });
 
 describe("the sample", () => {
-  const filled = (text: string) => text.replaceAll(/"<[^>]*>"/g, JSON.stringify(outletIdentifier));
+  /** The public key of RFC 8037 appendix A.2. */
+  const publicKey = "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo";
+  const filled = (text: string) =>
+    text
+      .replaceAll(/"<public key[^>]*>"/g, JSON.stringify(publicKey))
+      .replaceAll(/"<[^>]*>"/g, JSON.stringify(outletIdentifier));
   const parse = (text: string) => parseConfig([{ file: "sample.toml", text }], {});
+  /** With the tables that are commented out. */
+  const whole = () =>
+    sampleConfig()
+      .split("\n\n")
+      .map((block) => (/^# \[/m.test(block) ? block.replaceAll(/^# ?/gm, "") : block))
+      .join("\n\n");
 
-  it.each([undefined, "inlet", "outlet"] as const)("for %s is a config as it stands", (role) => {
+  it.each(["inlet", "outlet"] as const)("for an %s is a config as it stands", (role) => {
     const config = parse(sampleConfig(role));
     expect(config.authority === undefined).toBe(role === "inlet");
     expect(config.inlets.influxdb).toHaveLength(role === "outlet" ? 0 : 1);
     expect(config.outlets.influxdb).toHaveLength(role === "inlet" ? 0 : 1);
+    expect(config.relay).toBeUndefined();
+    expect([config.inlets.tcp, config.outlets.tcp, config.secretStores.command]).toEqual([[], [], []]);
+  });
+
+  it("has the tables of what is wanted now and then, commented out", () => {
+    const { inlets, outlets, secretStores } = parse(filled(whole()));
+    expect([inlets.tcp.length, outlets.tcp.length, secretStores.command.length]).toEqual([1, 1, 1]);
+    expect(secretStores.awsSecretsManager).toBeDefined();
+  });
+
+  it("for a relay lacks the authority's key alone, which nobody should take from a sample", () => {
+    expect(() => parse(sampleConfig("relay"))).toThrow("authorities");
+    const { relay, authority, inlets, outlets } = parse(filled(sampleConfig("relay")));
+    expect(relay?.authorities.map(toBase64url)).toEqual([publicKey]);
+    expect([authority, inlets.influxdb, outlets.influxdb]).toEqual([undefined, [], []]);
+  });
+
+  it("for every role together lacks nothing else", () => {
+    const { relay, authority, inlets, outlets } = parse(filled(sampleConfig()));
+    expect([relay, authority].includes(undefined)).toBe(false);
+    expect([inlets.influxdb.length, outlets.influxdb.length]).toEqual([1, 1]);
   });
 
   it("shows the defaults: it means the same with every key uncommented but those that have none", () => {
     const keys = tables.flatMap(withBelow).flatMap((table) => Object.entries(table.keys));
     const hasExample = new Set(keys.filter(([, key]) => key.example !== undefined).map(([name]) => name));
     const names = new Set(keys.map(([name]) => name).filter((name) => !hasExample.has(name)));
-    const all = filled(sampleConfig()).replaceAll(/^( *)# (\w+) = /gm, (line, indent, name) =>
+    const all = filled(whole()).replaceAll(/^( *)# (\w+) = /gm, (line, indent, name) =>
       names.has(name) ? `${indent}${name} = ` : line,
     );
     expect(all).toContain('\n  keepalive = "120s"');
-    expect(parse(all)).toEqual(parse(filled(sampleConfig())));
+    expect(parse(all)).toEqual(parse(filled(whole())));
   });
 
   it("is a config with every example in it, too", () => {
     // It stands in the place of the other token, under a strategy that is not the default.
-    const all = filled(sampleConfig()).replaceAll(/^( *)# (?!fixed_token )(\w+) = /gm, "$1$2 = ");
+    const all = filled(whole()).replaceAll(/^( *)# (?!fixed_token )(\w+) = /gm, "$1$2 = ");
     expect(parse(all).outlets.influxdb[0]).toMatchObject({
       openRoutes: ["delete"],
       permissions: [{ allow: { text: "subject.site == 'berlin'" } }],
@@ -79,7 +112,7 @@ describe("the sample", () => {
   });
 
   it.each(tables.flatMap(withBelow).flatMap(({ keys }) => Object.keys(keys)))("has the key %s", (key) => {
-    expect(sampleConfig()).toMatch(new RegExp(`^ *(# )?${key} = `, "m"));
+    expect(whole()).toMatch(new RegExp(`^ *(# )?${key} = `, "m"));
   });
 });
 

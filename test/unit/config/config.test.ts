@@ -29,6 +29,7 @@ describe("a config that fits", () => {
     expect(agent.statusListen).toMatchObject({ host: "127.0.0.1", port: 23345 });
     expect(channel).toMatchObject({
       keepaliveMs: 120_000,
+      keepaliveMaxMs: 300_000,
       maxAgeMs: 3_600_000,
       cipher: "aes-gcm",
       listen: [],

@@ -1,6 +1,14 @@
 import { describe, expect, it } from "vitest";
 import { parseConfig } from "../../../src/config/config.ts";
-import { authorityText, findingsOf, inletText, outletText, parse } from "./fixture.ts";
+import {
+  authorityText,
+  findingsOf,
+  inletIdentifier,
+  inletText,
+  outletIdentifier,
+  outletText,
+  parse,
+} from "./fixture.ts";
 
 const inlet = (lines: string): string => `${inletText}${lines}\n`;
 
@@ -32,9 +40,18 @@ describe("what keys need of each other", () => {
     expect(parse(text.replace(/\["i.*"\]/, "[]")).channel.connect).toEqual([]);
   });
 
+  it("refuses a keepalive_max below keepalive, but for the default, which gives way", () => {
+    const written = (lines: string) => inletText.replace("[channel]\n", `[channel]\n${lines}\n`);
+    expect(findingsOf(() => parse(written('keepalive = "60s"\nkeepalive_max = "59s"')))).toEqual([
+      expect.stringContaining('[channel] key "keepalive_max" is below "keepalive"'),
+    ]);
+    expect(parse(written('keepalive_max = "120s"')).channel.keepaliveMaxMs).toBe(120_000);
+    expect(parse(written('keepalive = "10m"')).channel.keepaliveMs).toBe(600_000);
+  });
+
   it("needs listen for an authority, at its line", () => {
     expect(findingsOf(() => parse("# alone\n[authority]\n"))).toEqual([
-      'culvert.toml:2: [channel] key "listen" is needed by [authority]',
+      'culvert.toml:2: [channel] key "listen" is needed by [authority], or "relays"',
     ]);
   });
 
@@ -142,5 +159,45 @@ describe("what keys need of each other", () => {
     });
     const plain = given(key, other).replace("https:", "http:");
     expect(findingsOf(() => parse(plain))).toHaveLength(2);
+  });
+});
+
+describe("portals", () => {
+  const inletOfTcp = '[[inlets.tcp]]\nlisten = "127.0.0.1:8087"\nservice = "ui"\n';
+  const outletOfTcp = '[[outlets.tcp]]\nservice = "ui"\naddress = "127.0.0.1:80"\nallow = "admin"\n';
+
+  it("are a role of their own", () => {
+    expect(parse(`[enroll]\n${inletOfTcp}`).inlets).toMatchObject({ influxdb: [], tcp: [{ service: "ui" }] });
+    const text = `[channel]\nlisten = ["tcp://127.0.0.1:4433"]\n${outletOfTcp}`;
+    expect(parse(text).outlets).toMatchObject({ influxdb: [], tcp: [{ service: "ui" }] });
+  });
+
+  it("need listen, as any outlet does, and connect where the outlet is pinned", () => {
+    expect(findingsOf(() => parse(outletOfTcp))).toEqual([
+      expect.stringContaining('[channel] key "listen" is needed by [[outlets.tcp]]'),
+    ]);
+    expect(findingsOf(() => parse(`${inletOfTcp}authorized = ["${outletIdentifier}"]\n`))).toEqual([
+      expect.stringContaining('[channel] key "connect" is needed by [[inlets.tcp]]'),
+    ]);
+  });
+
+  it("have one name space with InfluxDB services", () => {
+    expect(findingsOf(() => parse(`${outletText}${outletOfTcp.replace('"ui"', '"influxdb"')}`))).toEqual([
+      'culvert.toml:14: [[outlets.tcp]] service "influxdb" is taken already, in culvert.toml:4',
+    ]);
+  });
+
+  it("let nobody in by default", () => {
+    const closed = `${outletText}${outletOfTcp.replace('allow = "admin"\n', "")}`;
+    expect(findingsOf(() => parse(closed))).toEqual([expect.stringContaining("lets nobody in")]);
+    const pinned = parse(`${closed}authorized = ["${inletIdentifier}"]\n`).outlets.tcp[0]!;
+    const anybody = { identifier: outletIdentifier as never, attributes: {} as never, isMember: true };
+    expect(pinned.allow.mayAllow(anybody)).toBe(false);
+  });
+
+  it("F4 listen beyond loopback only where the config says so", () => {
+    const open = `[enroll]\n${inletOfTcp.replace("127.0.0.1", "0.0.0.0")}`;
+    expect(findingsOf(() => parse(open))).toEqual([expect.stringContaining("expose = true")]);
+    expect(parse(`${open}expose = true\n`).inlets.tcp).toHaveLength(1);
   });
 });
