@@ -31,7 +31,7 @@ export async function nodeOf(invocation: Invocation): Promise<Ask> {
 /** `--state-dir D`, or the one of `--config F`, or the usual one. */
 export async function stateDirOf(invocation: Invocation): Promise<string> {
   const stateDir = textOption(invocation, "state-dir");
-  const hasConfig = ["config", "config-directory"].some((name) => invocation.options[name] !== undefined);
+  const hasConfig = namesConfig(invocation);
   if (stateDir === "") throw new Fault("usage.invalid", "--state-dir: the folder is missing");
   if (stateDir !== undefined && hasConfig)
     throw new Fault(
@@ -40,6 +40,11 @@ export async function stateDirOf(invocation: Invocation): Promise<string> {
     );
   if (hasConfig) return (await loadConfig(invocation)).agent.stateDir;
   return stateDir ?? schema.agent.keys.state_dir.default;
+}
+
+/** Whether the command was given a config at all. */
+export function namesConfig({ options }: Invocation): boolean {
+  return ["config", "config-directory"].some((name) => options[name] !== undefined);
 }
 
 export interface AdminRequest {

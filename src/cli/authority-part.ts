@@ -7,7 +7,7 @@ import { openAuthorityStore } from "../authority/authority-store.ts";
 import { systemClock } from "../base/clock.ts";
 import { Fault } from "../base/fault.ts";
 import type { Log } from "../base/log.ts";
-import type { AuthorityConfig, Config } from "../config/config.ts";
+import { type AuthorityConfig, allOutlets, type Config } from "../config/config.ts";
 import type { CryptoProvider } from "../crypto/provider.ts";
 import { toBase64url } from "../identity/base64url.ts";
 import type { Identity } from "../identity/identity.ts";
@@ -51,7 +51,7 @@ export async function openAuthority(options: AuthorityPartOptions): Promise<Auth
       hint: "the authority's key was there and its list of members was not: if it had one, restore it from a backup",
     });
   }
-  let addresses = advertised(config.channel);
+  let addresses = advertised(config);
   const authority = new Authority({
     store,
     key,
@@ -62,7 +62,7 @@ export async function openAuthority(options: AuthorityPartOptions): Promise<Auth
     credentialLifetimeMs: config.authority.credentialExpiresInMs,
     clones: config.authority.clones,
     addresses: () => addresses.slice(0, MAX_TICKET_ADDRESSES),
-    services: config.outlets.influxdb.map(({ service }) => service),
+    services: allOutlets(config).map(({ service }) => service),
   });
   authority.start();
   const trust = new Trust({ provider, clock: systemClock });
@@ -72,7 +72,7 @@ export async function openAuthority(options: AuthorityPartOptions): Promise<Auth
     desk: new AuthorityDesk(authority, log),
     standing: ownStanding(authority, trust, identity, config.authority.credentialExpiresInMs),
     listensAt(bound) {
-      addresses = advertised(config.channel, bound);
+      addresses = advertised(config, bound);
     },
     status: () => authorityStatus(authority),
     metrics: () => authorityMetrics(authority),

@@ -1,6 +1,6 @@
 /**
  * Knows when the certificates between an outlet and InfluxDB end, and says so in time: InfluxDB's own as
- * connections show it, the one that we show, and the authority that we trust.
+ * connections show it, the one that we show, and the authority that we trust. The same for that of a listener.
  */
 import type { Clock } from "../base/clock.ts";
 import type { Log } from "../base/log.ts";
@@ -30,6 +30,7 @@ const LOOK_INTERVAL_MS = 3_600_000;
 const REMEDIES: Readonly<Record<WatchedCertificate["which"], string>> = {
   influxdb: "renew InfluxDB's certificate",
   client: 'renew the certificate in "tls_cert"; the file is read again by itself',
+  listener: 'renew the certificate in "tls_cert"; the file is read again by itself',
   ca: 'renew the authority in "tls_ca"; the file is read again by itself',
 };
 
@@ -83,7 +84,7 @@ export class CertificateWatch {
     return this.#known().map(({ which, expiresAtMs }) => ({
       name: "outlet_certificate_expires_seconds",
       kind: "gauge",
-      help: "What is left of a certificate between outlet and InfluxDB; negative when it is over.",
+      help: "What is left of a certificate, of those between outlet and InfluxDB and of wss listeners; negative when it is over.",
       value: Math.round((expiresAtMs - this.#options.clock.wallMs()) / 1000),
       labels: { service: this.#options.service, which },
     }));
@@ -92,12 +93,12 @@ export class CertificateWatch {
   /** One of each kind: of a file with several, the one that decides. */
   #known(): WatchedCertificate[] {
     const files = this.#options.ofFiles();
-    const client = earliest(files.filter(({ which }) => which === "client"));
+    const own = earliest(files.filter(({ which }) => which === "client" || which === "listener"));
     const authorities = files.filter(({ which }) => which === "ca");
     // One that is over beside one that is not has been replaced.
     const living = authorities.filter(({ expiresAtMs }) => this.#stateOf(expiresAtMs) !== "over");
     const authority = earliest(living) ?? authorities.toSorted(byEnd).at(-1);
-    return [this.#ofServer, client, authority].filter((one) => one !== undefined);
+    return [this.#ofServer, own, authority].filter((one) => one !== undefined);
   }
 
   #report(): void {

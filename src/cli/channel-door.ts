@@ -5,8 +5,11 @@
 import { systemClock } from "../base/clock.ts";
 import type { CloneEvidence, Sighting } from "../channel/exchange.ts";
 import type { Peer } from "../channel/handshake.ts";
+import { KeepaliveStretch } from "../channel/keepalive-stretch.ts";
 import { defaultLimits } from "../channel/limits.ts";
 import type { SessionEvents } from "../channel/session-options.ts";
+import { boundText } from "../config/address.ts";
+import { allOutlets } from "../config/config.ts";
 import type { Identifier } from "../identity/identifier.ts";
 import type { Roster } from "../identity/roster.ts";
 import { Admission } from "../membership/admission.ts";
@@ -14,11 +17,15 @@ import { CloneWatch } from "../membership/clone-watch.ts";
 import type { Subject } from "../policy/subject.ts";
 import { Acceptor } from "../transport/acceptor.ts";
 import type { Link } from "../transport/link.ts";
+import type { Wire, WireHandler } from "../transport/wire.ts";
+import type { ListenerCertificate } from "./listener-certificate.ts";
 import type { Metric } from "./metrics.ts";
 import type { NodeContext } from "./node-context.ts";
 
 export interface ChannelDoorOptions {
   readonly context: NodeContext;
+  /** What wss listeners show. */
+  readonly certificate: ListenerCertificate | undefined;
   /** Which addresses may open a channel. */
   readonly allows?: (address: string) => boolean;
   readonly roster: () => Roster | undefined;
@@ -47,7 +54,7 @@ export class ChannelDoor {
     this.#admission = new Admission({
       trust: standing.trust,
       roster,
-      pinned: new Set(config.outlets.influxdb.flatMap(({ authorized }) => authorized)),
+      pinned: new Set(allOutlets(config).flatMap(({ authorized }) => authorized)),
       admitsErrands: context.authority !== undefined,
       wallMs: () => systemClock.wallMs(),
     });
@@ -58,12 +65,14 @@ export class ChannelDoor {
     this.#acceptor = new Acceptor({
       addresses: config.channel.listen,
       wires: context.wires,
+      certificate: options.certificate,
       ticker: context.ticker,
       session: {
         party,
         limits: defaultLimits,
         suite: context.suite,
         keepaliveMs: config.channel.keepaliveMs,
+        stretch: new KeepaliveStretch(config.channel.keepaliveMaxMs),
         authorize: (peer) => this.#admission.authorize(peer),
       },
       ...(allows && { allows }),
@@ -84,6 +93,16 @@ export class ChannelDoor {
     });
   }
 
+  /** A wire on which somebody begins a channel who has asked a relay for us by this name. */
+  take(wire: Wire, name: string, way: object): WireHandler {
+    return this.#acceptor.take(wire, name, way);
+  }
+
+  /** Has those who came by this way come by another. */
+  redirect(way: object, backOffMs: number): void {
+    this.#acceptor.goAway(way, backOffMs);
+  }
+
   /** Who the peer is now. @throws Fault as `Admission.subjectOf`. */
   subjectOf(peer: Peer): Subject {
     return this.#admission.subjectOf(peer);
@@ -97,11 +116,15 @@ export class ChannelDoor {
   /** The addresses as they became: a port of 0 is a real one now. */
   get listeners(): readonly string[] {
     const { listen } = this.#options.context.config.channel;
-    return listen.map(({ text }, i) => text.replace(/\d+$/, String(this.#acceptor.ports[i])));
+    return listen.map((address, i) => boundText(address, this.#acceptor.ports[i]));
   }
 
   get busy(): boolean {
     return this.#acceptor.busy;
+  }
+
+  get isEmpty(): boolean {
+    return this.#acceptor.counts.live === 0;
   }
 
   cut(member: Identifier): void {
@@ -113,11 +136,18 @@ export class ChannelDoor {
     for (const link of this.#acceptor.linksOf(member)) link.session.goAway("normal", 0);
   }
 
-  drain(backOffMs: number): void {
-    this.#acceptor.drain(backOffMs);
+  /** Nobody comes in any more, and who is in is asked to move. @returns milliseconds until the last has its slot. */
+  drain(): number {
+    return this.#acceptor.drain();
+  }
+
+  /** Who has not moved finishes what is under way, and no more. */
+  finish(): void {
+    this.#acceptor.finish();
   }
 
   close(): void {
+    this.#options.certificate?.stop();
     this.#ticking = false;
     this.#acceptor.close("draining");
   }
@@ -129,6 +159,7 @@ export class ChannelDoor {
   status(): Record<string, unknown> {
     return {
       ...this.#acceptor.counts,
+      ...this.#options.certificate?.status(),
       peers: this.#acceptor.links
         .slice(0, MAX_LISTED)
         .map((link) => ({ identifier: link.peer?.identifier, ...shown(link) })),
@@ -158,6 +189,7 @@ export class ChannelDoor {
         help: "Of those refused, for their address.",
         value: notAllowed,
       },
+      ...(this.#options.certificate?.metrics() ?? []),
     ];
   }
 

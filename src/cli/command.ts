@@ -1,4 +1,5 @@
 /** What a command is. One table of these is the source of dispatch, help and usage errors. */
+import type { Fault } from "../base/fault.ts";
 import type { Roles } from "./node.ts";
 
 export interface OptionEntry {
@@ -28,6 +29,13 @@ export interface Terminal {
   readonly isTty: boolean;
 }
 
+/** The command line as a whole, for what is made from its table: completions, the manual. */
+export interface CommandTable {
+  /** As typed: `culvert-inlet`. */
+  readonly program: string;
+  readonly commands: readonly Command[];
+}
+
 export interface Invocation {
   readonly options: Readonly<Record<string, string | boolean | readonly (string | boolean)[] | undefined>>;
   /** As many as the command's `positionals` say. */
@@ -35,6 +43,7 @@ export interface Invocation {
   readonly env: Readonly<Record<string, string | undefined>>;
   readonly terminal: Terminal;
   readonly roles: Roles;
+  readonly table: CommandTable;
   /** `--json`: what is said on stdout is one JSON document. */
   readonly json: boolean;
 }
@@ -47,6 +56,34 @@ export interface Command {
   readonly options: Readonly<Record<string, OptionEntry>>;
   /** @returns the exit code: 0 ok, 1 failure. Faults become 1 (or 2 for `usage.invalid`) and one clear line. */
   run(invocation: Invocation): Promise<number>;
+  /** The exit code of a fault where it is another. */
+  failureCode?(fault: Fault, env: Invocation["env"]): number | undefined;
+}
+
+/** Options of every command. */
+export const everyCommandsOptions: Readonly<Record<string, OptionEntry>> = {
+  help: { type: "boolean", doc: "Show this help." },
+  json: { type: "boolean", doc: "Say the result as JSON." },
+};
+
+/** As the help, the manual and the completions show them: the command's own first. */
+export function optionsOf(command: Command): [name: string, entry: OptionEntry][] {
+  return Object.entries({ ...command.options, ...everyCommandsOptions });
+}
+
+/** `member set ID [K=V…]` */
+export function usageOf({ name, positionals = [] }: Command): string {
+  return [name, ...positionals.map(placeholderOf)].join(" ");
+}
+
+/** `--config FILE` */
+export function optionUsage(name: string, { type, value }: OptionEntry): string {
+  return type === "string" ? `--${name} ${value ?? "TEXT"}` : `--${name}`;
+}
+
+function placeholderOf({ name, rest, optional }: PositionalEntry): string {
+  const shown = rest ? `${name}…` : name;
+  return optional ? `[${shown}]` : shown;
 }
 
 export function listOption(invocation: Invocation, name: string): string[] {

@@ -3,12 +3,15 @@ import { awsStore } from "../secrets/aws-store.ts";
 import { authorityRoutes } from "./admin-authority.ts";
 import { openAuthority } from "./authority-part.ts";
 import { authorityBackup } from "./commands/authority.ts";
+import { completion } from "./commands/completion.ts";
 import { configCheck, configSample } from "./commands/config.ts";
+import { configImport } from "./commands/config-import.ts";
 import { doctor } from "./commands/doctor.ts";
 import { enroll } from "./commands/enroll.ts";
 import { exec } from "./commands/exec.ts";
 import { identityShow } from "./commands/identity.ts";
 import { leaseCommands } from "./commands/lease.ts";
+import { man } from "./commands/man.ts";
 import { memberCommands } from "./commands/member.ts";
 import { run } from "./commands/run.ts";
 import { status } from "./commands/status.ts";
@@ -18,6 +21,7 @@ import { examineOutlets } from "./doctor/outlet-findings.ts";
 import { main } from "./entry.ts";
 import { checkOutlets } from "./outlet-check.ts";
 import { startOutletRole } from "./outlet-role.ts";
+import { startRelayRole } from "./relay-role.ts";
 
 await main(
   "culvert-outlet",
@@ -25,6 +29,7 @@ await main(
     run,
     configSample,
     configCheck,
+    configImport,
     ...ticketCommands,
     enroll,
     ...memberCommands,
@@ -34,10 +39,13 @@ await main(
     status,
     doctor,
     identityShow,
+    completion,
+    man,
     versionCommand,
   ],
   {
     outlet: startOutletRole,
+    relay: startRelayRole,
     authority: { open: openAuthority, routes: authorityRoutes },
     check: checkOutlets,
     awsSecrets: awsStore,

@@ -8,7 +8,7 @@ import type { LeaseRow, LeaseWish, RoleLeases } from "./node-leases.ts";
 export interface InletService {
   readonly service: string;
   readonly uplink: StreamOpener;
-  /** Where the tokens of the lease in use are; undefined while there is none. */
+  /** Where the tokens of the last lease are; undefined while there was none. */
   readonly tokenAt: () => "inlet" | "outlet" | undefined;
 }
 

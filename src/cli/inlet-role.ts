@@ -1,8 +1,7 @@
-/** The inlet of a node: one dialler, and a listener with its lease for each `[[inlets.influxdb]]`. */
+/** The inlet of a node: one dialler and a listener with its lease for each `[[inlets.influxdb]]`; and its portals. */
 import { systemClock } from "../base/clock.ts";
-import { Fault } from "../base/fault.ts";
+import type { Fault } from "../base/fault.ts";
 import type { Introduction } from "../channel/handshake.ts";
-import { defaultLimits } from "../channel/limits.ts";
 import type { StreamOpener } from "../channel/stream.ts";
 import type { InfluxdbInletConfig } from "../config/config.ts";
 import { LeaseHolder } from "../lease/lease-holder.ts";
@@ -14,12 +13,15 @@ import { defaultInletLimits } from "../proxy/inlet-limits.ts";
 import { LeaseClient } from "../proxy/lease-client.ts";
 import type { InletListener } from "../proxy/listener.ts";
 import { startListener } from "../proxy/listener-runtime.ts";
-import { Dialer } from "../transport/dialer.ts";
+import type { Dialer } from "../transport/dialer.ts";
 import { allowList } from "./allow-list.ts";
 import { inletLeases } from "./inlet-leases.ts";
 import type { Metric } from "./metrics.ts";
 import type { NodeContext, Role } from "./node-context.ts";
+import { type OutletJudge, outletAddresses, outletDialer, outletJudge } from "./outlet-dialer.ts";
+import { startPortalInlets } from "./portal-inlets.ts";
 import type { Standing } from "./standing.ts";
+import { trafficMetrics, trafficStatus } from "./traffic-status.ts";
 
 interface Inlet {
   readonly config: InfluxdbInletConfig;
@@ -32,57 +34,43 @@ interface Inlet {
 }
 
 export async function startInletRole(context: NodeContext): Promise<Role> {
-  const { config, log, party } = context;
+  const { config } = context;
   const { standing } = context;
   const inlets: Inlet[] = [];
-  const judges = config.inlets.influxdb.map((inlet) => outletJudge(inlet, standing));
-  const pins = config.inlets.influxdb.some(({ authorized }) => authorized.length > 0);
-  const addresses = () => {
-    if (config.channel.connect.length === 0) return standing.outletAddresses();
-    // Before it is enrolled a node knows nobody who could vouch for an outlet.
-    return pins || standing.trust.anchor ? config.channel.connect : [];
-  };
-  const dialer = new Dialer({
-    addresses,
-    wires: context.wires,
-    ticker: context.ticker,
-    session: {
-      party,
-      limits: defaultLimits,
-      suite: context.suite,
-      keepaliveMs: config.channel.keepaliveMs,
-      authorize(peer) {
-        const refusals = judges.map((refusal) => refusal(peer));
-        return refusals.includes(undefined) ? undefined : refusals[0];
-      },
-    },
-    maxAgeMs: config.channel.maxAgeMs,
-    log,
+  const addresses = () => outletAddresses(context, config.inlets.influxdb);
+  const dialer = outletDialer(context, {
+    inlets: config.inlets.influxdb,
     onUp: (peer) => {
       for (const { leases } of inlets) leases.connected(peer);
     },
-    onFailed(fault) {
-      if (fault.code === "handshake.unauthorized") standing.refused();
-      else standing.unreachable();
-    },
   });
+  const portals = startPortalInlets(context);
   try {
     for (const inlet of config.inlets.influxdb) inlets.push(await openInlet(inlet, dialer, context));
+    await portals.open();
   } catch (thrown) {
-    await Promise.all(inlets.map(({ listener }) => listener.stop(0)));
+    await Promise.all([portals.stop(0), ...inlets.map(({ listener }) => listener.stop(0))]);
     throw thrown;
   }
-  standing.onChange(() => dialer.redial());
-  dialer.start();
+  // Portals have channels of their own, when there is something to carry.
+  const portalsAlone = inlets.length === 0;
+  if (!portalsAlone) {
+    standing.onChange(() => dialer.redial());
+    dialer.start();
+  }
 
   return {
     name: "inlet",
-    listeners: inlets.map(({ listener, config: { service } }) => `inlet ${listener.address} (${service})`),
+    listeners: [
+      ...inlets.map(({ listener, config: { service } }) => `inlet ${listener.address} (${service})`),
+      ...portals.listeners,
+    ],
     readiness() {
       const reasons: string[] = [];
       const { lastFault } = dialer.status();
       const trouble = standing.trouble();
       if (trouble) reasons.push(trouble.message);
+      else if (portalsAlone) reasons.push(...portals.reasons());
       else if (addresses().length === 0)
         reasons.push(
           "the authority does not know yet where the outlet of this service is; it is asked again",
@@ -93,13 +81,17 @@ export async function startInletRole(context: NodeContext): Promise<Role> {
         leases,
         config: { service },
       } of inlets) {
-        const { held, lastFault: why } = leases.status();
-        if (dialer.up && !held) reasons.push(`${service}: no lease${why ? ` (${why})` : " yet"}`);
+        const { state, lastFault: why } = leases.status();
+        if (dialer.up && state === "none") reasons.push(`${service}: no lease${why ? ` (${why})` : " yet"}`);
       }
       return { ready: reasons.length === 0, reasons };
     },
     status: () => ({
-      channel: dialer.status(),
+      // What the node has sent and received in all, portals and errands too.
+      channel: portalsAlone
+        ? undefined
+        : { ...dialer.status(), traffic: trafficStatus(context.meter, systemClock.monotonicMs()) },
+      portals: portals.status(),
       services: inlets.map(({ config: { service }, listener, leases, counts, addresses, app }) => ({
         service,
         listen: listener.address,
@@ -109,7 +101,11 @@ export async function startInletRole(context: NodeContext): Promise<Role> {
         lease: leases.status(),
       })),
     }),
-    metrics: () => inletMetrics(dialer, inlets),
+    metrics: () => [
+      ...(portalsAlone ? [] : inletMetrics(dialer, inlets)),
+      ...portals.metrics(),
+      ...trafficMetrics(context.meter),
+    ],
     leases: inletLeases({
       member: context.identity.identifier,
       services: () =>
@@ -121,7 +117,7 @@ export async function startInletRole(context: NodeContext): Promise<Role> {
     }),
     async stop(graceMs) {
       // The channel stays until the clients have their answers.
-      await Promise.all(inlets.map(({ listener }) => listener.stop(graceMs)));
+      await Promise.all([portals.stop(graceMs), ...inlets.map(({ listener }) => listener.stop(graceMs))]);
       for (const { app, leases } of inlets) {
         app.close();
         leases.stop();
@@ -164,27 +160,6 @@ async function openInlet(config: InfluxdbInletConfig, dialer: Dialer, context: N
   const addresses = new AddressGuard({ ...(allows && { allows }), log });
   const listener = await startListener({ at: config.listen, app, limits, addresses, log });
   return { config, uplink, app, leases, counts, addresses, listener };
-}
-
-/** Why a peer may not be this inlet's outlet; undefined where it may. */
-type OutletJudge = (peer: Introduction) => Fault | undefined;
-
-function outletJudge({ authorized, allowOutlet }: InfluxdbInletConfig, { trust }: Standing): OutletJudge {
-  const pinned = new Set<string>(authorized);
-  return (peer) => {
-    const { identifier } = peer;
-    if (pinned.has(identifier)) return undefined;
-    try {
-      const { attributes } = trust.outletCredentialOf(peer);
-      if (allowOutlet.mayAllow({ identifier, attributes, isMember: true })) return undefined;
-    } catch (thrown) {
-      return Fault.from(thrown);
-    }
-    return new Fault(
-      "handshake.unauthorized",
-      `${identifier} may not be our outlet: its attributes do not satisfy allow_outlet = "${allowOutlet.text}"`,
-    );
-  };
 }
 
 /** One channel serves all inlets of a node; each still talks only to the outlets that it may have. */
@@ -247,6 +222,8 @@ function inletMetrics(dialer: Dialer, inlets: readonly Inlet[]): Metric[] {
       add("counter", "inlet_faults_total", "culvert's own troubles by code.", count, { code });
     }
     add("gauge", "inlet_lease_held", "1 while a lease is held.", lease.held ? 1 : 0);
+    const isIdle = lease.state === "idle" ? 1 : 0;
+    add("gauge", "inlet_lease_idle", "1 while none is held because no request has wanted one.", isIdle);
     add(
       "gauge",
       "inlet_lease_expires_seconds",

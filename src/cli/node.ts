@@ -1,12 +1,16 @@
 /** A running culvert node: its standing, its roles, its status page and admin socket, and their orderly end. */
+import { systemClock } from "../base/clock.ts";
 import { Fault } from "../base/fault.ts";
 import type { Log } from "../base/log.ts";
 import { LocalParty } from "../channel/local-party.ts";
-import type { AuthorityConfig, Config } from "../config/config.ts";
+import { TrafficMeter } from "../channel/traffic-meter.ts";
+import { type AuthorityConfig, allInlets, allOutlets, type Config } from "../config/config.ts";
 import { chooseProvider } from "../crypto/choose-provider.ts";
 import type { CipherSuite } from "../crypto/provider.ts";
 import type { InletListener } from "../proxy/listener.ts";
 import type { SecretShelf } from "../secrets/secret-shelf.ts";
+import { directConnector } from "../transport/connector.ts";
+import { throughRelays } from "../transport/relay-join.ts";
 import { Ticker } from "../transport/ticker.ts";
 import { runtimeWires } from "../transport/wire-runtime.ts";
 import type { AdminAuthority } from "./admin-authority.ts";
@@ -21,11 +25,13 @@ import { type AwsStore, openSecrets } from "./node-secrets.ts";
 import { type Standing, startStanding } from "./standing.ts";
 import { serveStatus } from "./status-server.ts";
 import { runtime, version } from "./version.ts";
+import { openWssWay } from "./wss-way.ts";
 
 /** The roles that this build has; one that the config asks for and is not there is an error. */
 export interface Roles {
   readonly inlet?: StartRole;
   readonly outlet?: StartRole;
+  readonly relay?: StartRole;
   readonly authority?: {
     readonly open: (options: AuthorityPartOptions) => Promise<AuthorityPart>;
     readonly routes: NonNullable<ServeAdminOptions["authorityRoutes"]>;
@@ -84,12 +90,15 @@ export async function startNode({ config, roles, log, env }: NodeOptions): Promi
   const suite = config.channel.cipher === "aes-gcm" ? "AESGCM" : "ChaChaPoly";
   // The inlet speaks the suite of its config; who is dialled has to speak the one that an inlet comes with.
   const suites: readonly CipherSuite[] =
-    config.outlets.influxdb.length > 0 || config.authority ? ["AESGCM", "ChaChaPoly"] : [suite];
+    allOutlets(config).length > 0 || config.authority || config.relay ? ["AESGCM", "ChaChaPoly"] : [suite];
   const crypto = await chooseProvider(config.channel.crypto, suites);
   const identity = await loadOrCreateIdentity(config.agent.stateDir, crypto);
   const wires = await runtimeWires();
   const ticker = new Ticker();
+  const meter = new TrafficMeter(systemClock.monotonicMs());
   const secrets = openSecrets({ config, aws: roles.awsSecrets, env, log });
+  const wssWay = await openWssWay({ channel: config.channel, secrets, env });
+  const connector = throughRelays(directConnector(wires, wssWay), suite);
   const party: LocalParty = new LocalParty({
     provider: crypto,
     identity,
@@ -143,7 +152,7 @@ export async function startNode({ config, roles, log, env }: NodeOptions): Promi
         stateDir: config.agent.stateDir,
         source: {
           status,
-          leases: new NodeLeases(() => running.map(({ leases }) => leases)),
+          leases: new NodeLeases(() => running.flatMap(({ leases }) => leases ?? [])),
           ...(authority && { authority: forOperators(authority, running) }),
         },
         ...(roles.authority && { authorityRoutes: roles.authority.routes }),
@@ -152,9 +161,11 @@ export async function startNode({ config, roles, log, env }: NodeOptions): Promi
     );
     standing =
       authority?.standing ??
-      (await startStanding({ config, party, provider: crypto, suite, wires, ticker, log, secrets }));
+      (await startStanding({
+        ...{ config, party, provider: crypto, suite, connector, ticker, meter, log, secrets },
+      }));
     const context: NodeContext = {
-      ...{ config, identity, party, crypto, suite, wires, ticker, standing, authority },
+      ...{ config, identity, party, crypto, suite, wires, connector, ticker, meter, standing, authority },
       secrets,
       log,
     };
@@ -194,15 +205,22 @@ function hasAuthority(config: Config): config is Config & { readonly authority: 
 /** @throws Fault `config.invalid` for a role that this build does not have. */
 export function wantedRoles(config: Config, roles: Roles): StartRole[] {
   const wanted: StartRole[] = [];
+  if (config.relay) wanted.push(roles.relay ?? missing("[relay]", "relay"));
   if (config.authority && !roles.authority) missing("[authority]", "authority");
-  if (config.outlets.influxdb.length > 0)
-    wanted.push(roles.outlet ?? missing("[[outlets.influxdb]]", "outlet"));
+  const { outlets, inlets } = config;
+  if (allOutlets(config).length > 0)
+    wanted.push(roles.outlet ?? missing(`[[outlets.${kindOf(outlets)}]]`, "outlet"));
   else if (config.authority) wanted.push(roles.outlet ?? missing("[authority]", "authority"));
-  if (config.inlets.influxdb.length > 0) wanted.push(roles.inlet ?? missing("[[inlets.influxdb]]", "inlet"));
+  if (allInlets(config).length > 0)
+    wanted.push(roles.inlet ?? missing(`[[inlets.${kindOf(inlets)}]]`, "inlet"));
   return wanted;
 }
 
-function missing(header: string, role: "inlet" | "outlet" | "authority"): never {
+function kindOf({ influxdb }: { readonly influxdb: readonly unknown[] }): "influxdb" | "tcp" {
+  return influxdb.length > 0 ? "influxdb" : "tcp";
+}
+
+function missing(header: string, role: "inlet" | "outlet" | "authority" | "relay"): never {
   throw new Fault(
     "config.invalid",
     `the config has ${header}, but this build of culvert has no ${role}; use the full "culvert"`,

@@ -3,21 +3,31 @@
  * there, and is the token fit for them.
  */
 import { Fault } from "../base/fault.ts";
+import { silentLog } from "../base/log.ts";
 import type { Config, InfluxdbOutletConfig } from "../config/config.ts";
 import { BucketDirectory } from "../outlet/bucket-directory.ts";
 import { InfluxdbApi } from "../outlet/influxdb-api.ts";
 import { influxdbSend } from "../outlet/influxdb-send.ts";
 import { ProfileBook } from "../outlet/lease-profile.ts";
 import type { SecretShelf } from "../secrets/secret-shelf.ts";
+import { runtimeWires } from "../transport/wire-runtime.ts";
 import type { RoleCheck } from "./node.ts";
 import { adminToken, makeUpstream } from "./outlet-role.ts";
 import { tokenWarnings, tokenWatch } from "./outlet-token.ts";
 import { permissionRules } from "./permission-rules.ts";
+import { checkPortalOutlet } from "./portal-outlets.ts";
 
 export async function checkOutlets(config: Config, secrets: SecretShelf): Promise<RoleCheck> {
   const checks = await Promise.all(config.outlets.influxdb.map((outlet) => checkOutlet(outlet, secrets)));
+  const wires = await runtimeWires();
+  const portals = await Promise.all(
+    config.outlets.tcp.map((outlet) => checkPortalOutlet(outlet, wires, silentLog)),
+  );
   return {
-    findings: checks.flatMap(({ findings }) => findings),
+    findings: [
+      ...checks.flatMap(({ findings }) => findings),
+      ...portals.filter((finding) => finding !== undefined),
+    ],
     warnings: checks.flatMap(({ warnings }) => warnings),
   };
 }

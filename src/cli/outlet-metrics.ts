@@ -16,6 +16,20 @@ export function outletMetrics(services: readonly InfluxdbService[]): Metric[] {
     add("counter", "outlet_requests_refused_total", "Requests refused at the gate.", counts.refused);
     add("counter", "outlet_requests_failed_total", "Requests that ended in a fault or a 5xx.", counts.failed);
     add("gauge", "outlet_requests_active", "Requests under way.", counts.active);
+    const returning = service.pace?.status();
+    add(
+      "gauge",
+      "outlet_return_under_way",
+      "1 while a crowd of members is let back in slots.",
+      returning?.state === "returning" ? 1 : 0,
+    );
+    add("gauge", "outlet_return_waiting", "Members whose slot is still to come.", returning?.waiting ?? 0);
+    add(
+      "counter",
+      "outlet_writes_paced_total",
+      "Writes that were told to come later.",
+      returning?.paced ?? 0,
+    );
     add("counter", "outlet_received_bytes_total", "Request body bytes from members.", counts.receivedBytes);
     add("counter", "outlet_sent_bytes_total", "Answer body bytes to members.", counts.sentBytes);
     add("gauge", "outlet_leases_foreign", "Tokens that look like leases of another outlet.", foreign.count);

@@ -3,7 +3,15 @@ import { parseArgs } from "node:util";
 import { Fault } from "../base/fault.ts";
 import { inertText } from "../base/log.ts";
 import { nearestName } from "../config/nearest-name.ts";
-import type { Command, Invocation, OptionEntry, PositionalEntry, Terminal } from "./command.ts";
+import {
+  type Command,
+  everyCommandsOptions,
+  type Invocation,
+  optionsOf,
+  optionUsage,
+  type Terminal,
+  usageOf,
+} from "./command.ts";
 import type { Roles } from "./node.ts";
 import { alignedRows } from "./table.ts";
 import { version } from "./version.ts";
@@ -17,14 +25,10 @@ export interface ProgramOptions {
   readonly terminal: Terminal;
 }
 
-const EVERYWHERE: Readonly<Record<string, OptionEntry>> = {
-  help: { type: "boolean", doc: "Show this help." },
-  json: { type: "boolean", doc: "Say the result as JSON." },
-};
-
 /** @returns the exit code: 0 ok, 1 failure, 2 usage. */
 export async function runProgram(program: ProgramOptions): Promise<number> {
   const { terminal, args } = program;
+  let failureCode: Command["failureCode"];
   try {
     if (args[0] === undefined || args[0] === "help" || args[0] === "--help" || args[0] === "-h") {
       terminal.out(overview(program));
@@ -41,12 +45,14 @@ export async function runProgram(program: ProgramOptions): Promise<number> {
       return 0;
     }
     checkPositionals(program.name, command, positionals);
+    failureCode = command.failureCode;
     const invocation: Invocation = {
       options,
       positionals,
       env: program.env,
       terminal,
       roles: program.roles,
+      table: { program: program.name, commands: program.commands },
       json: options.json === true,
     };
     return await command.run(invocation);
@@ -56,7 +62,7 @@ export async function runProgram(program: ProgramOptions): Promise<number> {
     const lines = fault.message.split("\n").map(inertText);
     terminal.err(`${program.name}: ${lines.join("\n")}`);
     if (fault.code === "internal.bug" && thrown instanceof Error) terminal.err(thrown.stack ?? "");
-    return fault.code === "usage.invalid" ? 2 : 1;
+    return failureCode?.(fault, program.env) ?? (fault.code === "usage.invalid" ? 2 : 1);
   }
 }
 
@@ -88,7 +94,7 @@ function readArguments(
   command: Command,
   args: readonly string[],
 ): Pick<Invocation, "options" | "positionals"> {
-  const entries = { ...EVERYWHERE, ...command.options };
+  const entries = { ...everyCommandsOptions, ...command.options };
   try {
     const { values, positionals } = parseArgs({
       args: [...args],
@@ -129,7 +135,7 @@ function shortened(text: string): string {
 }
 
 function overview({ name, commands }: ProgramOptions): string {
-  const rows = commands.map((command) => [usage(command), command.summary]);
+  const rows = commands.map((command) => [usageOf(command), command.summary]);
   return [
     `${name} ${version}: metrics from devices that hold no InfluxDB token`,
     "",
@@ -143,27 +149,14 @@ function overview({ name, commands }: ProgramOptions): string {
 
 function commandHelp(program: string, command: Command): string {
   const positionals = (command.positionals ?? []).map(({ name, doc }) => [name, doc]);
-  const options = Object.entries({ ...command.options, ...EVERYWHERE }).map(([name, entry]) => [
-    `--${name}${entry.type === "string" ? ` ${entry.value ?? "TEXT"}` : ""}`,
-    entry.doc,
-  ]);
+  const options = optionsOf(command).map(([name, entry]) => [optionUsage(name, entry), entry.doc]);
   return [
     `${program} ${command.name}: ${command.summary}`,
     "",
-    `Usage: ${program} ${usage(command)} [OPTIONS]`,
+    `Usage: ${program} ${usageOf(command)} [OPTIONS]`,
     "",
     ...indented([...positionals, ...options]),
   ].join("\n");
-}
-
-/** `member set ID [K=V…]` */
-function usage({ name, positionals = [] }: Command): string {
-  return [name, ...positionals.map(placeholder)].join(" ");
-}
-
-function placeholder({ name, rest, optional }: PositionalEntry): string {
-  const shown = rest ? `${name}…` : name;
-  return optional ? `[${shown}]` : shown;
 }
 
 function indented(rows: readonly (readonly string[])[]): string[] {

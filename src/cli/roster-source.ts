@@ -2,6 +2,7 @@
 import { systemClock } from "../base/clock.ts";
 import type { Sighting } from "../channel/exchange.ts";
 import { defaultLimits } from "../channel/limits.ts";
+import { allOutlets } from "../config/config.ts";
 import type { Roster } from "../identity/roster.ts";
 import { type BarredStore, RosterFollower } from "../membership/roster-follower.ts";
 import { advertised } from "./advertised.ts";
@@ -26,16 +27,16 @@ const MAX_BARRED_BYTES = 16 * 1024 * 1024;
  * @returns undefined where the authority is here, or this node has none.
  */
 export function followRoster(context: NodeContext, onComplete: () => void): FollowedRoster | undefined {
-  const { config, standing, party, wires, ticker, suite, log } = context;
+  const { config, standing, party, connector, ticker, suite, log } = context;
   if (context.authority || standing.status() === undefined) return undefined;
   const { keepaliveMs, maxAgeMs } = config.channel;
-  let addresses = advertised(config.channel);
+  let addresses = advertised(config);
   const follower = new RosterFollower({
-    ...{ party, wires, ticker, suite, log, keepaliveMs, maxAgeMs },
+    ...{ party, connector, ticker, suite, log, keepaliveMs, maxAgeMs },
     limits: defaultLimits,
     trust: standing.trust,
     authorityAddresses: () => standing.authorityAddresses(),
-    services: config.outlets.influxdb.map(({ service }) => service),
+    services: allOutlets(config).map(({ service }) => service),
     addresses: () => addresses,
     store: barredFile(config.agent.stateDir),
     onRefused: () => standing.refused(),
@@ -47,7 +48,7 @@ export function followRoster(context: NodeContext, onComplete: () => void): Foll
     roster: follower,
     observe: (sighting) => follower.note(sighting),
     async start(bound) {
-      addresses = advertised(config.channel, bound);
+      addresses = advertised(config, bound);
       await follower.start();
     },
     status: () => follower.status(),

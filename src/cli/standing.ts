@@ -8,23 +8,24 @@ import type { Log } from "../base/log.ts";
 import type { Secret } from "../base/secret.ts";
 import { defaultLimits } from "../channel/limits.ts";
 import type { LocalParty } from "../channel/local-party.ts";
-import { parseTcpAddress } from "../config/address.ts";
-import type { Config } from "../config/config.ts";
+import type { TrafficMeter } from "../channel/traffic-meter.ts";
+import { allInlets, allOutlets, type Config } from "../config/config.ts";
 import type { CipherSuite, CryptoProvider } from "../crypto/provider.ts";
+import { diallable, type NodeAddress } from "../identity/node-address.ts";
 import { AuthorityClient } from "../membership/authority-client.ts";
 import type { EnrollmentStore } from "../membership/enrollment.ts";
 import { EnrollmentKeeper } from "../membership/enrollment-keeper.ts";
 import { Trust } from "../membership/trust.ts";
 import type { SecretShelf } from "../secrets/secret-shelf.ts";
+import type { Connector } from "../transport/connector.ts";
 import type { Ticker } from "../transport/ticker.ts";
-import type { TcpAddress, WireProvider } from "../transport/wire.ts";
 import { enrollmentFile } from "./enrollment-file.ts";
 
 export interface Standing {
   readonly trust: Trust;
   /** For the hello; undefined while there is none. */
   credential(): string | undefined;
-  outletAddresses(): readonly TcpAddress[];
+  outletAddresses(): readonly NodeAddress[];
   /** `tcp://host:port` */
   authorityAddresses(): readonly string[];
   /** The credential or the addresses are new. */
@@ -41,12 +42,13 @@ export interface Standing {
 }
 
 export interface StandingOptions {
-  readonly config: Pick<Config, "agent" | "enroll" | "inlets" | "outlets">;
+  readonly config: Pick<Config, "agent" | "enroll" | "inlets" | "outlets" | "relay">;
   readonly party: LocalParty;
   readonly provider: CryptoProvider;
   readonly suite: CipherSuite;
-  readonly wires: WireProvider;
+  readonly connector: Connector;
   readonly ticker: Ticker;
+  readonly meter?: TrafficMeter;
   readonly log: Log;
   readonly secrets: SecretShelf;
 }
@@ -57,8 +59,11 @@ export async function startStanding(options: StandingOptions): Promise<Standing>
   const { stateDir } = config.agent;
   const store = storeOf({ ...options, stateDir });
   const trust = new Trust({ provider, clock: systemClock });
-  const services = [...config.inlets.influxdb, ...config.outlets.influxdb];
-  const pinned = services.length > 0 && services.every(({ authorized }) => authorized.length > 0);
+  const services = [...allInlets(config), ...allOutlets(config)];
+  // A relay needs nobody to vouch for it.
+  const pinned =
+    (services.length > 0 || config.relay !== undefined) &&
+    services.every(({ authorized }) => authorized.length > 0);
   if (pinned && !config.enroll.ticket && !(await store.load())) return withoutAuthority(trust);
   const ticket = await ticketOf(options).catch(async (fault) => {
     // Who is a member has no need of it any more.
@@ -71,7 +76,7 @@ export async function startStanding(options: StandingOptions): Promise<Standing>
   return {
     trust,
     credential: () => keeper.credential(),
-    outletAddresses: () => addressesIn(keeper.outletAddresses()),
+    outletAddresses: () => diallable(keeper.outletAddresses()),
     authorityAddresses: () => keeper.authorityAddresses(),
     onChange: (listener) => void keeper.onChange(listener),
     refused: () => keeper.noteRefused(),
@@ -134,8 +139,4 @@ export function withoutAuthority(trust: Trust): Standing {
     status: () => undefined,
     stop() {},
   };
-}
-
-function addressesIn(texts: readonly string[]): TcpAddress[] {
-  return texts.map(parseTcpAddress).filter((address) => address !== undefined);
 }

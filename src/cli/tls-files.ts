@@ -1,16 +1,19 @@
-/** The PEM files of an outlet's TLS to InfluxDB: read at the start, and again when there is reason to. */
+/** The PEM files of TLS, an outlet's to InfluxDB or that of a listener: read at the start, and again when there is reason to. */
 import { Fault } from "../base/fault.ts";
 import type { Log } from "../base/log.ts";
 import type { InfluxdbOutletConfig } from "../config/config.ts";
 import type { TlsMaterial, TlsSource } from "../outlet/upstream-connector.ts";
 import { type CertificateFile, commonName, readCertificates, readKey } from "./certificate-file.ts";
 
-export type TlsPaths = Pick<InfluxdbOutletConfig, "tlsCa" | "tlsCert" | "tlsKey">;
+export type TlsPaths = Partial<Pick<InfluxdbOutletConfig, "tlsCa" | "tlsCert" | "tlsKey">> & {
+  /** Who sees our own certificate: InfluxDB, as that of a client, where nothing is said. */
+  readonly own?: "client" | "listener";
+};
 
 /** A certificate whose end is watched. */
 export interface WatchedCertificate {
-  /** InfluxDB's own, the one that we show to it, or the authority that we trust. */
-  readonly which: "influxdb" | "client" | "ca";
+  /** InfluxDB's own, the one that we show to it, the authority that we trust, or that of our own listener. */
+  readonly which: "influxdb" | "client" | "ca" | "listener";
   readonly subject: string;
   readonly expiresAtMs: number;
 }
@@ -95,7 +98,7 @@ export class TlsFiles implements TlsSource {
   }
 }
 
-async function read({ tlsCa, tlsCert, tlsKey }: TlsPaths): Promise<Reading> {
+async function read({ tlsCa, tlsCert, tlsKey, own = "client" }: TlsPaths): Promise<Reading> {
   const ca = tlsCa === undefined ? undefined : await readCertificates(tlsCa, "tls_ca");
   const chain = tlsCert === undefined ? undefined : await readCertificates(tlsCert, "tls_cert");
   const key = chain && tlsKey !== undefined ? await readKey(tlsKey, "tls_key", chain) : undefined;
@@ -104,11 +107,14 @@ async function read({ tlsCa, tlsCert, tlsKey }: TlsPaths): Promise<Reading> {
       ...(ca && { ca: ca.pem }),
       ...(chain && key && { own: { cert: chain.pem, key } }),
     },
-    certificates: [...watched("ca", ca), ...watched("client", chain)],
+    certificates: [...watched("ca", ca), ...watched(own, chain)],
   };
 }
 
-function watched(which: "ca" | "client", file: CertificateFile | undefined): WatchedCertificate[] {
+function watched(
+  which: WatchedCertificate["which"],
+  file: CertificateFile | undefined,
+): WatchedCertificate[] {
   return (file?.certificates ?? []).map((certificate) => ({
     which,
     subject: commonName(certificate),

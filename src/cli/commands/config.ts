@@ -5,15 +5,16 @@ import { type Command, type Invocation, textOption } from "../command.ts";
 import { configOptions, loadConfig } from "../config-files.ts";
 import { type RoleCheck, wantedRoles } from "../node.ts";
 import { withSecrets } from "../node-secrets.ts";
+import { wssFindings } from "../wss-way.ts";
 
 export const configSample: Command = {
   name: "config sample",
   summary: "print a config with every key, its default and what it is for",
-  options: { role: { type: "string", value: "ROLE", doc: "inlet or outlet alone." } },
+  options: { role: { type: "string", value: "ROLE", doc: "inlet, outlet or relay alone." } },
   async run(invocation) {
     const role = textOption(invocation, "role");
-    if (role !== undefined && role !== "inlet" && role !== "outlet") {
-      throw new Fault("usage.invalid", `--role: "${role}" is neither inlet nor outlet`);
+    if (role !== undefined && role !== "inlet" && role !== "outlet" && role !== "relay") {
+      throw new Fault("usage.invalid", `--role: "${role}" is neither inlet, outlet nor relay`);
     }
     invocation.terminal.out(sampleConfig(role).trimEnd());
     return 0;
@@ -42,11 +43,12 @@ async function findingsOf(invocation: Invocation): Promise<RoleCheck> {
     const config = await loadConfig(invocation);
     wantedRoles(config, invocation.roles);
     const { roles, env } = invocation;
-    const checked = await withSecrets(
-      { config, aws: roles.awsSecrets, env },
-      async (secrets) => await roles.check?.(config, secrets),
-    );
-    return checked ?? { findings: [], warnings: [] };
+    const checked = await withSecrets({ config, aws: roles.awsSecrets, env }, async (secrets) => ({
+      role: await roles.check?.(config, secrets),
+      wss: await wssFindings({ channel: config.channel, secrets, env }),
+    }));
+    const { findings = [], warnings = [] } = checked.role ?? {};
+    return { findings: [...checked.wss, ...findings], warnings };
   } catch (thrown) {
     if (!(thrown instanceof Fault) || thrown.code !== "config.invalid") throw thrown;
     return { findings: thrown.message.split("\n"), warnings: [] };

@@ -7,14 +7,19 @@ import { chooseProvider } from "../../crypto/choose-provider.ts";
 import { parseTicket } from "../../identity/ticket.ts";
 import type { EnrollmentKeeper } from "../../membership/enrollment-keeper.ts";
 import { Trust } from "../../membership/trust.ts";
+import { type Connector, directConnector } from "../../transport/connector.ts";
+import { throughRelays } from "../../transport/relay-join.ts";
 import { Ticker } from "../../transport/ticker.ts";
 import { runtimeWires } from "../../transport/wire-runtime.ts";
-import { adminOptions, stateDirOf } from "../admin-client.ts";
-import type { Command, Terminal } from "../command.ts";
+import { adminOptions, namesConfig, stateDirOf } from "../admin-client.ts";
+import type { Command, Invocation, Terminal } from "../command.ts";
+import { loadConfig } from "../config-files.ts";
 import { loadOrCreateIdentity } from "../identity-store.ts";
+import { withSecrets } from "../node-secrets.ts";
 import { makeKeeper } from "../standing.ts";
 import { readTextFile } from "../text-file.ts";
 import { version } from "../version.ts";
+import { environmentWay, openWssWay } from "../wss-way.ts";
 
 const MAX_TICKET_BYTES = 64 * 1024;
 const TELL_MS = 500;
@@ -43,7 +48,7 @@ export const enroll: Command = {
       party: new LocalParty({ provider, identity, software: `culvert/${version}` }),
       provider,
       suite: "AESGCM",
-      wires: await runtimeWires(),
+      connector: throughRelays(await connectorOf(invocation), "AESGCM"),
       ticker: new Ticker(),
       trust: new Trust({ provider, clock: systemClock }),
       ticket: new Secret(text),
@@ -67,6 +72,17 @@ export const enroll: Command = {
     return 0;
   },
 };
+
+/** By the config where one is named, else by the environment alone. */
+async function connectorOf(invocation: Invocation): Promise<Connector> {
+  const { env, roles } = invocation;
+  const wires = await runtimeWires();
+  if (!namesConfig(invocation)) return directConnector(wires, environmentWay(env));
+  const config = await loadConfig(invocation);
+  return await withSecrets({ config, aws: roles.awsSecrets, env }, async (secrets) =>
+    directConnector(wires, await openWssWay({ channel: config.channel, secrets, env })),
+  );
+}
 
 /** Whoever waits is told why, once for each reason; the last one is the command's own. */
 function tellOfFailures(keeper: EnrollmentKeeper, { err }: Terminal): ReturnType<typeof setInterval> {

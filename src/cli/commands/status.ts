@@ -4,6 +4,7 @@ import { factsText, jsonText } from "../admin-text.ts";
 import type { Command } from "../command.ts";
 import { spanText } from "../span-text.ts";
 import { alignedRows } from "../table.ts";
+import { trafficText } from "../traffic-status.ts";
 
 export const status: Command = {
   name: "status",
@@ -21,7 +22,7 @@ export const status: Command = {
 type Row = readonly [label: string, value: string];
 
 function rows(told: Told, nowMs: number): Row[] {
-  const { inlet, outlet, ...others } = record(told.roles);
+  const { inlet, outlet, relay, ...others } = record(told.roles);
   return [
     ["identifier", String(told.identifier)],
     [
@@ -33,6 +34,7 @@ function rows(told: Told, nowMs: number): Row[] {
     ...(told.enrollment === undefined ? [] : [enrollmentRow(record(told.enrollment), nowMs)]),
     ...(inlet === undefined ? [] : inletRows(record(inlet), nowMs)),
     ...(outlet === undefined ? [] : outletRows(record(outlet))),
+    ...(relay === undefined ? [] : relayRows(record(relay))),
     ...Object.keys(others).map((role): Row => [role, "running"]),
     ...(told.authority === undefined ? [] : authorityRows(record(told.authority))),
   ];
@@ -42,8 +44,12 @@ function enrollmentRow({ state, ...more }: Told, nowMs: number): Row {
   return ["enrollment", [text(state), factsText(more, nowMs)].filter(Boolean).join(", ")];
 }
 
-function inletRows({ channel, services }: Told, nowMs: number): Row[] {
-  const { state, remote, upForMs, lastFault } = record(channel);
+function inletRows({ channel, services, portals }: Told, nowMs: number): Row[] {
+  const { services: ofPortals, channels } = record(portals);
+  // With nothing but portals there is no channel of its own.
+  if (channel === undefined && records(ofPortals).length > 0) return portalRows("inlet", ofPortals, channels);
+  const { state, remote, upForMs, lastFault, traffic } = record(channel);
+  const cost = trafficText(record(traffic));
   const up = number(upForMs);
   const detail = text(record(lastFault).message) ?? (up === undefined ? undefined : `for ${spanText(up)}`);
   const to = text(remote);
@@ -55,17 +61,40 @@ function inletRows({ channel, services }: Told, nowMs: number): Row[] {
         `${service} at ${listen}: ${leaseText(record(lease), nowMs)}`,
       ],
     ),
+    ...portalRows("", ofPortals, channels),
+    ...(cost === undefined ? [] : [["", `a day: ${cost}`] as const]),
   ];
 }
 
-function leaseText({ held, expiresInMs, renewInMs, lastFault }: Told, nowMs: number): string {
+/** At an inlet they have a listener, and channels of their own. */
+function portalRows(label: string, portals: unknown, channels?: unknown): Row[] {
+  return records(portals).map(({ name, service, listen, active, connections, refused }, i): Row => {
+    const turnedAway = Object.values(record(refused)).reduce(
+      (sum: number, count) => sum + (number(count) ?? 0),
+      0,
+    );
+    const place = listen === undefined ? String(name) : `${service} at ${listen}`;
+    const counts = [
+      `${number(active) ?? 0} connections`,
+      `${number(connections) ?? 0} so far`,
+      ...(turnedAway > 0 ? [`${turnedAway} refused`] : []),
+      ...(channels === undefined ? [] : [`${records(channels).length} channels`]),
+    ];
+    return [i === 0 ? label : "", `portal ${place}: ${counts.join(", ")}`];
+  });
+}
+
+function leaseText({ held, state, expiresInMs, renewInMs, lastFault }: Told, nowMs: number): string {
+  if (state === "idle") return "lease idle: the next request gets one";
   if (held !== true) return `no lease${text(lastFault) ? ` (${lastFault})` : " yet"}`;
   return `lease held, ${factsText({ renewInMs, expiresInMs }, nowMs)}`;
 }
 
-function outletRows({ channels, services, roster }: Told): Row[] {
+function outletRows({ channels, services, roster, relays, portals }: Told): Row[] {
   return [
     ["outlet", `${number(record(channels).live) ?? 0} channels`],
+    ...tlsWarnings(record(channels)).map((warning): Row => ["", `[channel]: WARNING: ${warning}`]),
+    ...records(relays).map((relay): Row => ["", hostText(relay)]),
     ...(roster === undefined ? [] : [["", rosterText(record(roster))] as const]),
     ...records(services).flatMap((service): Row[] => {
       const { name, influxdb, leases, token } = service;
@@ -81,6 +110,7 @@ function outletRows({ channels, services, roster }: Told): Row[] {
         ),
       ];
     }),
+    ...portalRows("", portals),
   ];
 }
 
@@ -95,6 +125,26 @@ function tlsWarnings({ insecureSkipVerify, certificates, tlsFilesTrouble }: Told
       .map(({ which, subject, state, expiresAt }) => {
         return `the ${which} certificate "${subject}" ${state === "over" ? "is over since" : "ends at"} ${expiresAt}`;
       }),
+  ];
+}
+
+function hostText({ relay, name, state, lastFault }: Told): string {
+  const why = text(record(lastFault).message);
+  const held = state === "registered" ? "registered" : "NOT REGISTERED";
+  return `relay ${relay}: ${held} as ${name}${why ? `: ${why}` : ""}`;
+}
+
+/** Names in the order of the registry, each once for every node that holds it. */
+function relayRows({ splices, names, refused }: Told): Row[] {
+  const refusals = Object.values(record(refused)).reduce<number>((sum, each) => sum + count(each), 0);
+  return [
+    ["relay", `${count(splices)} channels through it${refusals > 0 ? `, ${refusals} refusals` : ""}`],
+    ...records(names).map(
+      ({ name, identifier, splices: carried }): Row => [
+        "",
+        `${name}: ${identifier}, ${count(carried)} channels`,
+      ],
+    ),
   ];
 }
 

@@ -1,7 +1,15 @@
 /** What a config alone tells: who can reach the node, and where verification is off. */
 import { isLoopback, type ListenAddress } from "../../config/address.ts";
-import type { Config, InfluxdbInletConfig, InfluxdbOutletConfig } from "../../config/config.ts";
+import {
+  allOutlets,
+  type ChannelConfig,
+  type Config,
+  type InfluxdbInletConfig,
+  type InfluxdbOutletConfig,
+  type RelayConfig,
+} from "../../config/config.ts";
 import type { Finding } from "./finding.ts";
+import { portalFindings } from "./portal-findings.ts";
 
 export function configFindings(config: Config): Finding[] {
   const { agent, channel, inlets, outlets } = config;
@@ -9,9 +17,11 @@ export function configFindings(config: Config): Finding[] {
     ...statusFindings(agent.statusListen),
     ...inlets.influxdb.flatMap(inletFindings),
     ...outlets.influxdb.flatMap(outletFindings),
-    ...(outlets.influxdb.length > 0 || config.authority
-      ? [channelFinding(channel.listen, channel.allowFrom.length > 0)]
+    ...portalFindings(config),
+    ...(allOutlets(config).length > 0 || config.authority
+      ? [channelFinding(channel), ...channel.relays.map(relayFinding)]
       : []),
+    ...(config.relay ? [relayPortFinding(config.relay)] : []),
   ];
 }
 
@@ -102,7 +112,12 @@ function outletFindings(outlet: InfluxdbOutletConfig): Finding[] {
   return findings;
 }
 
-function channelFinding(listen: readonly ListenAddress[], isLimited: boolean): Finding {
+function channelFinding({ listen, allowFrom, relays }: ChannelConfig): Finding {
+  const isLimited = allowFrom.length > 0;
+  if (listen.length === 0) {
+    const message = `no port is open for channels: they come through ${relays.map(({ text }) => text).join(", ")}`;
+    return { severity: "ok", check: "listen.channel", message };
+  }
   const places = listen.map(({ text }) => text).join(", ");
   const who = listen.every(isLoopback)
     ? "from this machine alone"
@@ -110,6 +125,29 @@ function channelFinding(listen: readonly ListenAddress[], isLimited: boolean): F
       ? "from the networks in allow_from"
       : "from anywhere; who is no member is refused in the handshake";
   return { severity: "info", check: "listen.channel", message: `channels are taken on ${places}, ${who}` };
+}
+
+/** Any relay can deliver or not, and no more; which one it is may matter to somebody all the same. */
+function relayFinding({ relay, text }: ChannelConfig["relays"][number]): Finding {
+  const message =
+    relay === undefined
+      ? `any node that answers at ${text} is taken for the relay; it sees who asks for this node, and nothing of what is said`
+      : `the relay at ${text} is known by its identifier`;
+  return { severity: "info", check: "channel.relay", message };
+}
+
+function relayPortFinding({ listen, authorities, maxBandwidthPerMemberBytes }: RelayConfig): Finding {
+  const places = listen.map(({ text }) => text).join(", ");
+  const who = `members of ${authorities.length} ${authorities.length === 1 ? "authority" : "authorities"}`;
+  if (maxBandwidthPerMemberBytes === undefined) {
+    return {
+      severity: "warn",
+      check: "listen.relay",
+      message: `the relay on ${places} serves ${who}, each as fast as it likes`,
+      remedy: "give max_bandwidth_per_member a size, so that one member cannot crowd out the others",
+    };
+  }
+  return { severity: "info", check: "listen.relay", message: `the relay on ${places} serves ${who}` };
 }
 
 function isLocal(url: string): boolean {

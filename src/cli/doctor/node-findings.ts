@@ -9,7 +9,7 @@ const CLOCK_SKEW_MS = 30_000;
 
 /** @param asked InfluxDB is asked besides: what the node knows of it is left out. */
 export function nodeFindings(told: Told, asked = false): Finding[] {
-  const { inlet, outlet } = record(told.roles);
+  const { inlet, outlet, relay } = record(told.roles);
   return [
     versionFinding(told),
     ...readyFindings(told),
@@ -18,6 +18,9 @@ export function nodeFindings(told: Told, asked = false): Finding[] {
     ...(outlet === undefined
       ? []
       : records(record(outlet).services).flatMap((service) => serviceFindings(service, asked))),
+    ...(outlet === undefined ? [] : listenerFindings(record(record(outlet).channels))),
+    ...(relay === undefined ? [] : listenerFindings(record(relay))),
+    ...(outlet === undefined ? [] : records(record(outlet).relays).map(relayFinding)),
     ...(outlet === undefined ? [] : rosterFindings(record(record(outlet).roster))),
     ...(told.authority === undefined ? [] : authorityFindings(record(told.authority))),
   ];
@@ -31,6 +34,19 @@ function versionFinding(told: Told): Finding {
     check: "node.runs",
     message: `culvert ${running} runs, and this command is of ${version}`,
     remedy: "restart the node with the version that is installed",
+  };
+}
+
+function relayFinding({ relay, name, state, lastFault }: Told): Finding {
+  const check = "node.relay";
+  if (state === "registered")
+    return { severity: "ok", check, message: `the node is known at ${relay} as "${name}"` };
+  const why = text(record(lastFault).message);
+  return {
+    severity: "error",
+    check,
+    message: `the node is not known at ${relay} as "${name}"${why ? `: ${why}` : ""}`,
+    remedy: 'see "relay." in docs/troubleshooting.md',
   };
 }
 
@@ -104,26 +120,28 @@ function inletFindings({ channel, services }: Told): Finding[] {
   const { state, remote, lastFault } = record(channel);
   const why = text(record(lastFault).message);
   const findings: Finding[] =
-    state === "up"
-      ? [{ severity: "ok", check: "channel.up", message: `the channel to ${text(remote)} is up` }]
-      : [
-          {
-            severity: "error",
-            check: "channel.up",
-            message: `no channel to the outlet${why ? `: ${why}` : ""}`,
-            remedy: "see that the outlet runs, and that its port can be reached from here",
-          },
-        ];
+    state === undefined
+      ? [] // An inlet of portals alone: they have channels when there is something to carry.
+      : state === "up"
+        ? [{ severity: "ok", check: "channel.up", message: `the channel to ${text(remote)} is up` }]
+        : [
+            {
+              severity: "error",
+              check: "channel.up",
+              message: `no channel to the outlet${why ? `: ${why}` : ""}`,
+              remedy: "see that the outlet runs, and that its port can be reached from here",
+            },
+          ];
   for (const { service, lease } of records(services)) {
-    const { held, expiresInMs, lastFault: reason } = record(lease);
+    const { held, state: leaseState, expiresInMs, lastFault: reason } = record(lease);
     const left = number(expiresInMs);
+    const good =
+      leaseState === "idle"
+        ? "no request wants a lease now, and the next one that does gets it"
+        : `a lease is held${left === undefined ? "" : `, for ${spanText(left)}`}`;
     findings.push(
-      held === true
-        ? {
-            severity: "ok",
-            check: "lease.held",
-            message: `${service}: a lease is held${left === undefined ? "" : `, for ${spanText(left)}`}`,
-          }
+      held === true || leaseState === "idle"
+        ? { severity: "ok", check: "lease.held", message: `${service}: ${good}` }
         : {
             severity: "error",
             check: "lease.held",
@@ -168,6 +186,11 @@ function serviceFindings(told: Told, asked: boolean): Finding[] {
       findings.push(tokenFinding(`${service}: ${message}`));
   }
   return [...findings, ...certificateFindings(service, asked ? [] : certificates, text(tlsFilesTrouble))];
+}
+
+/** Of wss. */
+function listenerFindings({ certificates, tlsFilesTrouble }: Told): Finding[] {
+  return certificateFindings("[channel]", certificates, text(tlsFilesTrouble));
 }
 
 export function tokenFinding(message: string): Finding {

@@ -1,5 +1,5 @@
 /** What in a telegraf.conf would lose points, or keep a secret on the device that nobody needs any more. */
-import { isLoopback, type ListenAddress, parseHostPort } from "../../config/address.ts";
+import { isLoopback, type ListenAddress, parseTcpListen } from "../../config/address.ts";
 import { parseDurationMs } from "../../config/quantity.ts";
 import { record, records, type Told, text, texts } from "../admin-answer.ts";
 import type { Finding, Severity } from "./finding.ts";
@@ -102,7 +102,7 @@ function strangerThan(url: string, inlets: readonly KnownInlet[]): string | unde
   if (!parts) return "which is no HTTP address";
   if (parts[1]!.toLowerCase() === "https") return "and the inlet speaks plain HTTP, on this device alone";
   const hostPort = /:\d+$/.test(parts[2]!) ? parts[2]! : `${parts[2]}:80`;
-  const address = parseHostPort(hostPort);
+  const address = parseTcpListen(hostPort);
   if (!address) return "which is no address";
   const isOurs = ({ listen }: KnownInlet) =>
     listen.kind === "tcp" &&
