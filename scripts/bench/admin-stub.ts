@@ -16,23 +16,53 @@ interface Authorization {
 /** The admin token sees itself in its list, as InfluxDB's do. */
 const ITSELF = { id: "00000000000000ad", description: "admin of the benchmark" };
 
+export interface AdminStubOptions {
+  /** How many writes it takes, one after the other; 0, and absent, for as they come. */
+  readonly writesPerSecond?: number;
+  /** Told each write's body before it is answered. */
+  readonly onWrite?: (lines: Uint8Array) => void;
+  /** What a query is answered with. */
+  readonly answer?: string;
+}
+
 export class AdminStub {
-  readonly #server: Bun.Server<undefined>;
+  readonly #options: AdminStubOptions;
+  #server: Bun.Server<undefined> | undefined;
+  readonly #port: number;
+  readonly #writeGapMs: number;
+  #writtenByMs = 0;
   readonly #authorizations = new Map<string, Authorization>();
   #made = 0;
   #deleted = 0;
 
-  constructor() {
-    this.#server = Bun.serve({
-      hostname: "127.0.0.1",
-      port: 0,
-      development: false,
-      fetch: (request) => this.#answer(request),
-    });
+  /** When each write came, in milliseconds since 1970. */
+  readonly writesAtMs: number[] = [];
+
+  constructor(options: AdminStubOptions = {}) {
+    const { writesPerSecond = 0 } = options;
+    this.#options = options;
+    this.#writeGapMs = writesPerSecond > 0 ? 1_000 / writesPerSecond : 0;
+    this.#server = this.#serve(0);
+    this.#port = this.#server.port!;
   }
 
   get port(): number {
-    return this.#server.port!;
+    return this.#port;
+  }
+
+  /** Where it was before. */
+  reopen(): void {
+    this.#server ??= this.#serve(this.#port);
+  }
+
+  #serve(port: number): Bun.Server<undefined> {
+    return Bun.serve({
+      hostname: "127.0.0.1",
+      port,
+      idleTimeout: 255,
+      development: false,
+      fetch: (request) => this.#answer(request),
+    });
   }
 
   /** Tokens, since the start. */
@@ -41,15 +71,23 @@ export class AdminStub {
   }
 
   close(): void {
-    void this.#server.stop(true);
+    void this.#server?.stop(true);
+    this.#server = undefined;
   }
 
   async #answer(request: Request): Promise<Response> {
     const path = new URL(request.url).pathname;
     if (path.startsWith("/api/v2/authorizations")) return this.#authorize(request, path);
     if (path === "/api/v2/write" && request.method === "POST") {
-      await request.arrayBuffer();
+      this.writesAtMs.push(performance.timeOrigin + performance.now());
+      const lines = await request.arrayBuffer();
+      this.#options.onWrite?.(new Uint8Array(lines));
+      if (this.#writeGapMs > 0) await this.#turn();
       return new Response(null, { status: 204 });
+    }
+    if (path === "/api/v2/query" && request.method === "POST") {
+      await request.arrayBuffer();
+      return new Response(this.#options.answer ?? "", { headers: { "content-type": "text/csv" } });
     }
     if (request.method !== "GET" && request.method !== "HEAD") return notFound(path);
     switch (path) {
@@ -70,6 +108,12 @@ export class AdminStub {
       default:
         return notFound(path);
     }
+  }
+
+  async #turn(): Promise<void> {
+    const nowMs = performance.now();
+    this.#writtenByMs = Math.max(nowMs, this.#writtenByMs) + this.#writeGapMs;
+    await Bun.sleep(this.#writtenByMs - nowMs);
   }
 
   async #authorize(request: Request, path: string): Promise<Response> {

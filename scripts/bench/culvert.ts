@@ -37,10 +37,13 @@ export interface CulvertOptions {
   readonly leasePlacement: "inlet" | "outlet";
   readonly commands?: Commands;
   readonly startRuns?: number;
+  /** Beside the writes: a portal to this port, and the port where its clients connect. */
+  readonly portal?: { readonly servicePort: number; readonly port: number };
 }
 
 export async function culvertPair(around: Surroundings, options: CulvertOptions): Promise<CulvertTarget> {
   const { stage } = around;
+  const { portal } = options;
   const commands = options.commands ?? COMPILED;
   const ports = { inlet: await freePort(), channel: await freePort() };
   const state = {
@@ -63,7 +66,15 @@ export async function culvertPair(around: Surroundings, options: CulvertOptions)
   listen = "127.0.0.1:${ports.inlet}"
   service = "influxdb"
   authorized = ["${identifiers.outlet}"]
-`,
+${
+  portal
+    ? `[[inlets.tcp]]
+  listen = "127.0.0.1:${portal.port}"
+  service = "bulk"
+  authorized = ["${identifiers.outlet}"]
+`
+    : ""
+}`,
   );
   const outletConfig = stage.write(
     `${options.name}-outlet.toml`,
@@ -83,7 +94,15 @@ export async function culvertPair(around: Surroundings, options: CulvertOptions)
   [[outlets.influxdb.permissions]]
     action = "write"
     bucket = "${BUCKET}"
-`,
+${
+  portal
+    ? `[[outlets.tcp]]
+  service = "bulk"
+  address = "127.0.0.1:${portal.servicePort}"
+  authorized = ["${identifiers.inlet}"]
+`
+    : ""
+}`,
   );
 
   const startInlet = () =>

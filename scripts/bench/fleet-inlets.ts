@@ -12,8 +12,11 @@ import { defaultLimits } from "../../src/channel/limits.ts";
 import { LocalParty } from "../../src/channel/local-party.ts";
 import { nodeProvider } from "../../src/crypto/node-provider.ts";
 import { Identity } from "../../src/identity/identity.ts";
+import { diallable } from "../../src/identity/node-address.ts";
 import { type HeldLease, LeaseHolder } from "../../src/lease/lease-holder.ts";
+import { answerFault } from "../../src/proxy/answer.ts";
 import { LeaseClient } from "../../src/proxy/lease-client.ts";
+import { directConnector } from "../../src/transport/connector.ts";
 import { Dialer } from "../../src/transport/dialer.ts";
 import { Ticker } from "../../src/transport/ticker.ts";
 import { bunWires } from "../../src/transport/wire-bun.ts";
@@ -25,10 +28,12 @@ export interface FleetPart {
   readonly service: string;
   /** Whether each inlet leases a token and writes whenever its channel has come up. */
   readonly leases: boolean;
+  /** How many batches its client has kept then. */
+  readonly backlog: number;
   readonly members: readonly { readonly privateKey: string; readonly credential?: string }[];
 }
 
-export type FleetOrder = "start" | "report";
+export type FleetOrder = "start" | "write" | "report";
 
 /** Times are milliseconds since 1970, with fractions; one for each inlet, null where it has not come to that. */
 export interface FleetReport {
@@ -41,6 +46,8 @@ export interface FleetReport {
 
 /** What a client waits before it asks again, where it was not told, in milliseconds. */
 const RETRY_MS = 1_000;
+/** An inlet tells its client 503 by then, and Telegraf's own patience ends at five seconds. */
+const LATE_MS = 4_500;
 
 class SimulatedInlet {
   upAtMs: number | null = null;
@@ -57,8 +64,8 @@ class SimulatedInlet {
       statements: () => (credential === undefined ? {} : { credential }),
     });
     this.#dialer = new Dialer({
-      addresses: () => [{ host: "127.0.0.1", port: part.port }],
-      wires: bunWires,
+      addresses: () => diallable([`tcp://127.0.0.1:${part.port}`]),
+      connector: directConnector(bunWires),
       ticker,
       session: {
         party,
@@ -96,6 +103,12 @@ class SimulatedInlet {
     this.#dialer.start();
   }
 
+  /** Its client has kept batches again, though the channel never went. */
+  writeAgain(): void {
+    this.writtenAtMs = null;
+    void this.#write();
+  }
+
   #request(): void {
     const head = {
       kind: "http",
@@ -111,18 +124,21 @@ class SimulatedInlet {
     });
   }
 
-  /** As a client writes through an inlet, again and again until it is told 204, or the channel is gone. */
+  /** As a client writes through an inlet: one batch after the other, each again and again until it is told 204. */
   async #write(): Promise<void> {
     const upAtMs = this.upAtMs;
-    while (this.upAtMs === upAtMs) {
-      const lease = this.#leases.current() ?? (await this.#replacement());
+    for (let left = part.backlog; this.upAtMs === upAtMs; ) {
+      const lease = this.#leases.use() ?? (await this.#replacement());
       if (!lease) {
         await Bun.sleep(this.#leases.refusal()?.retryAfterMs ?? RETRY_MS * (0.5 + Math.random()));
         continue;
       }
+      const postedMs = now();
       const reply = await this.#post(lease);
       if (this.upAtMs !== upAtMs) return;
+      if (now() - postedMs > LATE_MS) trouble("write answered too late for a client");
       if (reply?.kind === "http" && reply.status === 204) {
+        if (--left > 0) continue;
         this.writtenAtMs = now();
         return;
       }
@@ -131,7 +147,7 @@ class SimulatedInlet {
         await this.#leases.replace(lease.leaseId, "unknown").catch(noteFault);
       } else if (reply) {
         trouble(`write refused: ${reply.kind === "fault" ? reply.code : reply.kind}`);
-        await Bun.sleep(RETRY_MS * (0.5 + Math.random()));
+        await Bun.sleep(toldMs(reply) ?? RETRY_MS * (0.5 + Math.random()));
       }
     }
   }
@@ -209,7 +225,7 @@ const inlets = part.members.map(({ privateKey, credential }) => {
 
 process.on("message", (order: FleetOrder) => {
   if (order === "report") return report();
-  for (const inlet of inlets) inlet.start();
+  for (const inlet of inlets) order === "start" ? inlet.start() : inlet.writeAgain();
 });
 // Whoever started us is gone: nobody would end us.
 process.on("disconnect", () => process.exit());
@@ -227,6 +243,15 @@ function report(): void {
 
 function noteRetry(event: string, fields: LogFields = {}): void {
   if (event === "channel.retry" && fields.fault instanceof Fault) trouble(fields.fault.code);
+}
+
+/** What its inlet would tell a client in Retry-After: whole seconds. */
+function toldMs(reply: ReplyHead): number | undefined {
+  if (reply.kind !== "fault") return undefined;
+  const { code, retryAfterMs } = reply;
+  const answer = answerFault(new Fault(code, "refused", retryAfterMs === undefined ? {} : { retryAfterMs }));
+  const seconds = answer.headers.get("retry-after");
+  return seconds === null ? undefined : Number(seconds) * 1_000;
 }
 
 function noteFault(thrown: unknown): void {

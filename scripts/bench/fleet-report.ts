@@ -14,6 +14,8 @@ export interface Round {
   readonly servedMs: readonly number[];
   /** When each had written with its lease; absent where none was wanted. */
   readonly writtenMs: readonly number[] | undefined;
+  /** When writes came to InfluxDB; more than one of each inlet where it had a backlog. */
+  readonly arrivalsMs: readonly number[];
   /** Tokens that InfluxDB made and deleted meanwhile. */
   readonly tokens: { readonly made: number; readonly deleted: number };
   /** What went wrong at the inlets, by code: since they were started, and in this round. */
@@ -86,6 +88,10 @@ export function render({ rounds, inlets, emptyBytes, fullBytes }: FleetFindings)
     "",
     ...troubles,
     "",
+    ...rounds.flatMap(({ name, arrivalsMs }) =>
+      arrivalsMs.length > 0 ? [`${name}: ${flow(arrivalsMs)}`] : [],
+    ),
+    "",
     `outlet's private memory: ${megabytes(emptyBytes)} before the first inlet, ${megabytes(fullBytes)} with all idle`,
     aim(
       "all served after a restart within 15 s, median",
@@ -108,6 +114,17 @@ export function render({ rounds, inlets, emptyBytes, fullBytes }: FleetFindings)
       channelBytes < CHANNEL_AIM_BYTES,
     ),
   ].join("\n");
+}
+
+/** Writes at InfluxDB in each second from the first to the last. */
+function flow(arrivalsMs: readonly number[]): string {
+  const firstMs = arrivalsMs[0]!;
+  const seconds = Math.floor((arrivalsMs.at(-1)! - firstMs) / 1_000) + 1;
+  const counts = Array.from({ length: seconds }, () => 0);
+  for (const ms of arrivalsMs) counts[Math.floor((ms - firstMs) / 1_000)]!++;
+  const peak = Math.max(...counts);
+  const mean = arrivalsMs.length / seconds;
+  return `${arrivalsMs.length} writes at InfluxDB in ${seconds} s, a second: ${counts.join(" ")}; peak ${peak}, mean ${mean.toFixed(0)}, peak/mean ${(peak / mean).toFixed(2)}`;
 }
 
 function at(sorted: readonly number[], share: number): number | undefined {

@@ -22,7 +22,7 @@ const SERVICE = "influxdb";
 /** Who is not served by then counts as refused for good. */
 const DEADLINE_MS = 60_000;
 /** At first every inlet's token has to be made, at the outlet's own limit. */
-const LEASE_DEADLINE_MS = 120_000;
+const LEASE_DEADLINE_MS = 300_000;
 /** An idle channel is judged when what the handshakes left behind has been collected. */
 const IDLE_MS = 10_000;
 const POLL_MS = 250;
@@ -33,6 +33,10 @@ const HELP = `Usage: scripts/bench/fleet [flags]
   --restarts n       how often the outlet is killed and started again (default 3)
   --orderly          end it by SIGTERM, so that it asks its inlets to go away first
   --leases           have every inlet lease a token, and write whenever its channel has come up
+  --backlog n        batches that each then writes one after the other, obeying Retry-After (default 1; needs --leases)
+  --return-window D  return_window of the outlet (default "", which is off)
+  --influxdb-rate n  writes a second that InfluxDB takes, one after the other (default 0, as they come)
+  --outage n         instead of the outlet, InfluxDB is away, for n seconds, and inlets have a backlog meanwhile
   --binary FILE      the outlet (default dist/culvert)
 `;
 
@@ -41,7 +45,7 @@ const stage = new Stage();
 for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
   process.once(signal, () => void stage.close().finally(() => process.exit(130)));
 }
-const influxdb = new AdminStub();
+const influxdb = new AdminStub({ writesPerSecond: flags.influxdbRate });
 try {
   if (!existsSync(flags.binary)) throw new Error(`${flags.binary} is missing (npm run build)`);
   await measure();
@@ -70,10 +74,20 @@ async function measure(): Promise<void> {
   const rounds = [await round(first)];
   for (let i = 1; i <= flags.restarts; i++) {
     startMs = now();
-    await (flags.orderly ? stage.stop(running.pid) : stage.crash(running.pid));
-    running = await outlet.start();
     const troublesBefore = rounds.at(-1)!.troubles;
-    rounds.push(await round({ fleet, troublesBefore, name: `restart ${i}`, startMs, outlet: running }));
+    if (flags.outage > 0) {
+      influxdb.close();
+      fleet.tell("write");
+      await Bun.sleep(flags.outage * 1_000);
+      influxdb.reopen();
+      startMs = now();
+    } else {
+      await (flags.orderly ? stage.stop(running.pid) : stage.crash(running.pid));
+      running = await outlet.start();
+    }
+    const isOutage = flags.outage > 0;
+    const name = `${isOutage ? "outage" : "restart"} ${i}`;
+    rounds.push(await round({ fleet, troublesBefore, name, isOutage, startMs, outlet: running }));
   }
   await Bun.sleep(IDLE_MS);
   const fullBytes = privateBytes(running.pid);
@@ -118,6 +132,7 @@ ${isPinned ? "" : "[authority]"}
   url = "http://127.0.0.1:${influxdb.port}"
   organization = "${ORGANIZATION}"
   token = "\${INFLUXDB_TOKEN}"
+  return_window = "${flags.returnWindow}"
   ${welcome}
   [[outlets.influxdb.permissions]]
     action = "write"
@@ -152,6 +167,7 @@ async function startFleet(port: number, self: RealmMember, members: readonly Rea
         outlet: self.identifier,
         service: SERVICE,
         leases: flags.leases,
+        backlog: flags.backlog,
         members: members
           .filter((_, i) => i % flags.processes === index)
           .map(({ identity, credential }) => ({
@@ -204,6 +220,8 @@ function joined(parts: readonly FleetReport[]): FleetReport {
 
 interface RoundOptions {
   readonly name: string;
+  /** InfluxDB was away, and no channel. */
+  readonly isOutage?: boolean;
   /** Where the clock starts: when the old process was told to end. */
   readonly startMs: number;
   readonly fleet: Fleet;
@@ -212,7 +230,8 @@ interface RoundOptions {
 }
 
 /** Waits until every inlet is served, or the deadline. */
-async function round({ name, startMs, fleet, outlet, troublesBefore }: RoundOptions): Promise<Round> {
+async function round(options: RoundOptions): Promise<Round> {
+  const { name, isOutage = false, startMs, fleet, outlet, troublesBefore } = options;
   const listensMs = now() - startMs;
   const inletsCpuBeforeMs = cpuTimeMs(fleet.pids);
   const tokensBefore = influxdb.counts;
@@ -224,8 +243,10 @@ async function round({ name, startMs, fleet, outlet, troublesBefore }: RoundOpti
     name,
     listensMs,
     upMs: after(report.upAtMs, startMs),
-    servedMs: after(report.servedAtMs, startMs),
+    // Whoever kept its channel is served again once it has written.
+    servedMs: after(isOutage ? report.writtenAtMs : report.servedAtMs, startMs),
     writtenMs: flags.leases ? after(report.writtenAtMs, startMs) : undefined,
+    arrivalsMs: after(influxdb.writesAtMs, startMs),
     tokens: { made: made - tokensBefore.made, deleted: deleted - tokensBefore.deleted },
     troubles: report.troubles,
     newTroubles: Object.entries(report.troubles)
@@ -281,6 +302,10 @@ function readFlags() {
         restarts: { type: "string", default: "3" },
         orderly: { type: "boolean", default: false },
         leases: { type: "boolean", default: false },
+        backlog: { type: "string", default: "1" },
+        "return-window": { type: "string", default: "" },
+        "influxdb-rate": { type: "string", default: "0" },
+        outage: { type: "string", default: "0" },
         binary: { type: "string", default: resolve(ROOT, "dist/culvert") },
       },
     });
@@ -296,6 +321,10 @@ function readFlags() {
       inlets: count(values.inlets),
       processes: count(values.processes),
       restarts: count(values.restarts),
+      backlog: count(values.backlog),
+      returnWindow: values["return-window"],
+      influxdbRate: count(values["influxdb-rate"], 0),
+      outage: count(values.outage, 0),
     };
   } catch (error) {
     process.stderr.write(`fleet: ${(error as Error).message}\n${HELP}`);
@@ -303,7 +332,8 @@ function readFlags() {
   }
 }
 
-function count(text: string): number {
-  if (!/^[1-9]\d{0,4}$/.test(text)) throw new Error(`${text} is not a count from 1 to 99999`);
+function count(text: string, least = 1): number {
+  if (!/^\d{1,5}$/.test(text) || Number(text) < least)
+    throw new Error(`${text} is not a count from ${least} to 99999`);
   return Number(text);
 }

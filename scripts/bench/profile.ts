@@ -1,6 +1,6 @@
 /**
- * profile: where the CPU time of inlet and outlet goes under the load of the write-path benchmark. The two
- * run from source under Bun's sampling profiler, so the shares are what to read; the absolute figures are
+ * profile: where the CPU time of inlet and outlet, and of a relay between them, goes under the load of the
+ * benchmarks. They run from source under Bun's sampling profiler, so the shares are what to read; the absolute figures are
  * the benchmark's business.
  */
 import { readdirSync, readFileSync } from "node:fs";
@@ -9,6 +9,7 @@ import { parseArgs } from "node:util";
 import { culvertPair } from "./culvert.ts";
 import { Generator } from "./load.ts";
 import { Sink } from "./sink.ts";
+import { SPLICE, throughRelay } from "./splices.ts";
 import { Stage } from "./stage.ts";
 import { firstWrite } from "./target.ts";
 
@@ -16,6 +17,7 @@ const ROOT = resolve(import.meta.dirname, "../..");
 const HELP = `Usage: scripts/bench/profile [flags]
   --entry FILE       the command line's source (default src/cli/culvert.ts)
   --placement P      lease_placement: inlet or outlet (default inlet)
+  --relay            with a relay between
   --connections n    connections at once (default 32)
   --seconds n        length of the load (default 5)
   --top n            functions shown of each process (default 25)
@@ -36,6 +38,7 @@ const { values: flags } = parseArgs({
     help: { type: "boolean", short: "h" },
     entry: { type: "string", default: "src/cli/culvert.ts" },
     placement: { type: "string", default: "inlet" },
+    relay: { type: "boolean", default: false },
     connections: { type: "string", default: "32" },
     seconds: { type: "string", default: "5" },
     top: { type: "string", default: "25" },
@@ -64,21 +67,19 @@ process.exit();
 
 async function profile(): Promise<void> {
   const sink = await Sink.open(stage);
-  const folders = { inlet: stage.subfolder("profile-inlet"), outlet: stage.subfolder("profile-outlet") };
-  const command = (folder: string) => [
+  const folder = (role: string) => stage.subfolder(`profile-${role}`);
+  const folders = { inlet: folder("inlet"), [SPLICE]: folder(SPLICE), outlet: folder("outlet") };
+  const command = (role: keyof typeof folders) => [
     process.execPath,
-    ...["--cpu-prof", "--cpu-prof-dir", folder],
+    ...["--cpu-prof", "--cpu-prof-dir", folders[role]],
     resolve(ROOT, flags.entry),
   ];
-  const target = await culvertPair(
-    { stage, sinkPort: sink.port },
-    {
-      name: "culvert",
-      leasePlacement: flags.placement === "outlet" ? "outlet" : "inlet",
-      commands: { inlet: command(folders.inlet), outlet: command(folders.outlet) },
-      startRuns: 1,
-    },
-  );
+  const around = { stage, sinkPort: sink.port };
+  const commands = { inlet: command("inlet"), relay: command(SPLICE), outlet: command("outlet") };
+  const leasePlacement = flags.placement === "outlet" ? "outlet" : "inlet";
+  const target = flags.relay
+    ? await throughRelay(around, commands)
+    : await culvertPair(around, { name: "culvert", leasePlacement, commands, startRuns: 1 });
   await firstWrite(target);
   const load = { port: target.port, connections: Number(flags.connections), seconds: Number(flags.seconds) };
   const answered = await new Generator(stage).run(load);

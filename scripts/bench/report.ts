@@ -2,18 +2,7 @@
  * report: what the samples of a run say: medians over the rounds, ratios taken within each round (what
  * disturbs the machine then disturbs both sides), and the aims they are held to. Pure: samples in, text out.
  */
-import type { Answered } from "./load.ts";
-
-export interface Sample extends Answered {
-  readonly target: string;
-  readonly connections: number;
-  readonly round: number;
-  readonly requestsPerSecond: number;
-  /** User and system time of all the target's processes together; 0 when it has none. */
-  readonly cpuUsPerRequest: number;
-  /** What processes that are not ours took of the cores meanwhile, 0..1: how far to trust the sample. */
-  readonly strangersShare: number;
-}
+import type { Sample } from "./sample.ts";
 
 export interface Memory {
   readonly target: string;
@@ -115,7 +104,7 @@ export function aims(findings: Findings): Aim[] {
   ];
 }
 
-function judge(
+export function judge(
   aim: string,
   value: Spread | undefined,
   met: (x: number) => boolean,
@@ -168,7 +157,7 @@ export function render(findings: Findings): string {
   return [...sections, notes.join("\n")].filter(Boolean).join("\n\n");
 }
 
-function loadTable(connections: number, samples: readonly Sample[]): string {
+export function loadTable(connections: number, samples: readonly Sample[]): string {
   const rows = distinct(samples.map((sample) => sample.target)).map((target) => {
     const own = samples.filter((sample) => sample.target === target);
     const of = (pick: (sample: Sample) => number) => spread(own.map(pick));
@@ -191,7 +180,7 @@ function loadTable(connections: number, samples: readonly Sample[]): string {
   );
 }
 
-function warnings(samples: readonly Sample[]): string[] {
+export function warnings(samples: readonly Sample[]): string[] {
   const flagged = samples
     .filter((sample) => sample.errors > 0)
     .map((s) => `INVALID: ${s.target}, ${s.connections} connections, round ${s.round}: ${s.errors} errors`);
@@ -201,7 +190,7 @@ function warnings(samples: readonly Sample[]): string[] {
   return flagged;
 }
 
-function table(head: readonly string[], rows: readonly (readonly string[])[]): string {
+export function table(head: readonly string[], rows: readonly (readonly string[])[]): string {
   const widths = head.map((title, column) =>
     Math.max(title.length, ...rows.map((row) => row[column]!.length)),
   );
@@ -213,7 +202,7 @@ function table(head: readonly string[], rows: readonly (readonly string[])[]): s
   return [line(head), widths.map((width) => "-".repeat(width)).join("  "), ...rows.map(line)].join("\n");
 }
 
-function times({ median, min, max }: Spread): string {
+export function times({ median, min, max }: Spread): string {
   return `${median.toFixed(2)} x (${min.toFixed(2)} to ${max.toFixed(2)})`;
 }
 
@@ -221,6 +210,6 @@ function milliseconds({ median, min, max }: Spread): string {
   return `${median.toFixed(1)} ms (${min.toFixed(1)} to ${max.toFixed(1)})`;
 }
 
-function distinct<T>(values: readonly T[]): T[] {
+export function distinct<T>(values: readonly T[]): T[] {
   return [...new Set(values)];
 }

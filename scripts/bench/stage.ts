@@ -3,12 +3,13 @@
  * started. It knows nothing of what they do. Whatever happens, it leaves neither a process nor a file.
  */
 import { closeSync, mkdirSync, mkdtempSync, openSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { connect, createServer } from "node:net";
+import { connect } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { freePortOf } from "../free-port.ts";
 import { processTree } from "./process-tree.ts";
 
-const STOP_DEADLINE_MS = 3_000;
+const STOP_DEADLINE_MS = 12_000;
 const LISTEN_DEADLINE_MS = 10_000;
 const LOG_TAIL_BYTES = 2_000;
 
@@ -72,7 +73,7 @@ export class Stage {
     this.#running.delete(started.pid);
   }
 
-  /** Ends the process and its children: asks first, and makes sure after three seconds. */
+  /** Ends the process and its children: asks first, and makes sure once the time that a node takes to end is over. */
   async stop(pid: number): Promise<void> {
     const child = this.#running.get(pid);
     if (child === undefined) return;
@@ -114,14 +115,15 @@ export class Stage {
   }
 }
 
-/** Asks the kernel for a free loopback port; nothing keeps it, so use it soon. */
+/** Apart from those of the tests, beside which a soak runs. */
+const PORTS = { first: 10_000, count: 2_000 };
+const taken = new Set<number>();
+
+/** A loopback port that was free a moment ago, another one each time. */
 export async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-  const address = server.address();
-  await new Promise((resolve) => server.close(resolve));
-  if (address === null || typeof address === "string") throw new Error("the kernel gave no port");
-  return address.port;
+  const port = await freePortOf(PORTS, taken);
+  taken.add(port);
+  return port;
 }
 
 function accepts(port: number): Promise<boolean> {

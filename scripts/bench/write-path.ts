@@ -10,8 +10,9 @@ import { type Certificates, makeCertificates } from "./certificates.ts";
 import { type CulvertTarget, culvertPair, missingBinary } from "./culvert.ts";
 import { Generator, writeBody } from "./load.ts";
 import { haproxyPair, nginxPair, stunnelPair } from "./peers.ts";
-import { allowedCores, cpuTimeMs, privateBytes, strangersCpuTimeMs } from "./process-tree.ts";
-import { aims, type Findings, type Memory, ratios, render, type Sample } from "./report.ts";
+import { allowedCores, privateBytes } from "./process-tree.ts";
+import { aims, type Findings, type Memory, ratios, render } from "./report.ts";
+import { type Sample, sampled } from "./sample.ts";
 import { Sink } from "./sink.ts";
 import { Stage } from "./stage.ts";
 import { firstWrite, type Surroundings, type Target } from "./target.ts";
@@ -109,7 +110,8 @@ async function measure(): Promise<Findings> {
             memory.push({ target: target.name, role, privateBytes: privateBytes(pid) });
           }
         };
-        samples.push(await sampled(generator, { target, connections, round, ...(last && { underLoad }) }));
+        const run = { target, connections, round, seconds: flags.seconds };
+        samples.push(await sampled(generator, { ...run, ...(last && { underLoad }) }));
       }
     }
   }
@@ -136,35 +138,6 @@ async function openTargets(around: Surroundings) {
     targets.push(await ENTRIES[name]!.open(around, certificates));
   }
   return { targets, skipped };
-}
-
-interface Run {
-  readonly target: Target;
-  readonly connections: number;
-  readonly round: number;
-  readonly underLoad?: () => void;
-}
-
-async function sampled(
-  generator: Generator,
-  { target, connections, round, underLoad }: Run,
-): Promise<Sample> {
-  const pids = target.processes.map(({ pid }) => pid);
-  const strangersBeforeMs = strangersCpuTimeMs();
-  const cpuBeforeMs = cpuTimeMs(pids);
-  const load = { port: target.port, connections, seconds: flags.seconds };
-  const answered = await generator.run({ ...load, ...(underLoad && { underLoad }) });
-  const cpuMs = cpuTimeMs(pids) - cpuBeforeMs;
-  const strangersMs = Math.max(0, strangersCpuTimeMs() - strangersBeforeMs);
-  return {
-    ...answered,
-    target: target.name,
-    connections,
-    round,
-    requestsPerSecond: answered.requests / answered.seconds,
-    cpuUsPerRequest: (cpuMs * 1e3) / answered.requests,
-    strangersShare: strangersMs / (answered.seconds * 1e3 * allowedCores().length),
-  };
 }
 
 function starts(target: Target) {
