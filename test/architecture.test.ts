@@ -33,10 +33,25 @@ const rooms: Readonly<Record<string, Room>> = {
   channel: { core: true, rooms: ["base", "crypto", "identity", "lease", "policy"] },
   config: {
     core: true,
-    rooms: ["base", "identity", "policy"],
+    rooms: ["base", "crypto", "identity", "policy"],
     modules: { "*": ["toml"], "secret-file.ts": ["node:fs/promises"] },
   },
-  transport: { rooms: ["base", "identity", "channel"], modules: { "wire-node.ts": ["node:net"] } },
+  import: {
+    core: true,
+    rooms: ["base", "config", "identity"],
+    modules: { "node-file.ts": ["yaml"], "telegraf-import.ts": ["diff"] },
+  },
+  transport: {
+    rooms: ["base", "identity", "channel"],
+    modules: {
+      "https-proxy.ts": ["node:net"],
+      "tls-listen.ts": ["node:net", "node:tls"],
+      "websocket-frame.ts": ["node:crypto"],
+      "websocket-upgrade.ts": ["node:crypto"],
+      "wire-node.ts": ["node:net"],
+      "wss-dial.ts": ["node:net", "node:tls"],
+    },
+  },
   proxy: {
     rooms: ["base", "lease", "policy", "channel"],
     modules: {
@@ -57,6 +72,10 @@ const rooms: Readonly<Record<string, Room>> = {
       "upstream-fault.ts": ["undici"],
     },
   },
+  portal: {
+    rooms: ["base", "channel", "policy", "identity", "transport"],
+    modules: { "outlet-tls.ts": ["node:tls"] },
+  },
   membership: { rooms: ["base", "crypto", "identity", "policy", "channel", "transport"] },
   authority: {
     rooms: ["base", "crypto", "identity", "lease", "channel"],
@@ -66,6 +85,7 @@ const rooms: Readonly<Record<string, Room>> = {
       "authority-store.ts": ["node:sqlite"],
     },
   },
+  relay: { rooms: ["base", "crypto", "identity", "channel", "transport"] },
   secrets: {
     rooms: ["base", "config"],
     modules: {
@@ -77,11 +97,24 @@ const rooms: Readonly<Record<string, Room>> = {
   cli: {
     rooms: [
       ...["base", "crypto", "identity", "lease", "policy", "channel"],
-      ...["config", "transport", "proxy", "outlet", "membership", "authority", "secrets", "stand-in"],
+      ...[
+        "config",
+        "import",
+        "transport",
+        "proxy",
+        "outlet",
+        "portal",
+        "membership",
+        "authority",
+        "relay",
+        "secrets",
+        "stand-in",
+      ],
     ],
     modules: {
       "*": ["node:fs", "node:fs/promises", "node:http", "node:net", "node:os", "node:path", "node:util"],
       "metrics.ts": ["prom-client"],
+      "notify-socket.ts": ["bun:ffi"],
       "admin-server.ts": ["hono"],
       "admin-authority.ts": ["hono", "zod"],
       "admin-leases.ts": ["hono"],

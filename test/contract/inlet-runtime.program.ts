@@ -31,7 +31,7 @@ const app = createInletApp({
   service: "influxdb",
   uplink,
   lease: {
-    current: () => lease,
+    use: () => lease,
     replace: () => Promise.resolve({ ...lease, leaseId: "lease-2" }),
     replacement: () => undefined,
     refusal: () => undefined,

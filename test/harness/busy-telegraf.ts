@@ -5,7 +5,10 @@ import { countAllPoints } from "./point-count.ts";
 import { type RealTelegraf, startRealTelegraf } from "./real-telegraf.ts";
 
 /** @param series metrics in one gathering, ten gatherings a second. */
-export async function startBusyTelegraf(url: string, { series = 20 } = {}): Promise<RealTelegraf> {
+export async function startBusyTelegraf(
+  url: string,
+  { series = 20, within = [] }: { series?: number; within?: readonly string[] } = {},
+): Promise<RealTelegraf> {
   const inputs = Array.from({ length: series }, (_, i) =>
     [
       "[[inputs.mock]]",
@@ -28,7 +31,7 @@ export async function startBusyTelegraf(url: string, { series = 20 } = {}): Prom
       organization = "edge"
       bucket = "metrics"
   `;
-  return await startRealTelegraf({ config: [config, ...inputs].join("\n") });
+  return await startRealTelegraf({ config: [config, ...inputs].join("\n"), within });
 }
 
 /** Ends it, and holds its own count against InfluxDB's. @param others points that are not Telegraf's. */

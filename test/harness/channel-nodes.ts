@@ -6,7 +6,9 @@ import { LocalParty } from "../../src/channel/local-party.ts";
 import type { SessionEvents, SessionOptions } from "../../src/channel/session-options.ts";
 import { nodeProvider } from "../../src/crypto/node-provider.ts";
 import { generateIdentity, type Identity } from "../../src/identity/identity.ts";
+import { diallable } from "../../src/identity/node-address.ts";
 import { Acceptor, type AcceptorOptions } from "../../src/transport/acceptor.ts";
+import { directConnector } from "../../src/transport/connector.ts";
 import { Dialer, type DialerOptions } from "../../src/transport/dialer.ts";
 import { Ticker } from "../../src/transport/ticker.ts";
 import type { WireProvider } from "../../src/transport/wire.ts";
@@ -63,13 +65,20 @@ function sessionOf(options: NodeOptions, identity: Identity) {
 export function anAcceptor(
   options: NodeOptions & {
     ports?: number[];
+    /** Instead of TCP, a WebSocket in the clear. */
+    path?: string;
     onStream?: SessionEvents["onStream"];
   } & Partial<Pick<AcceptorOptions, "allows">>,
 ) {
   const identity = options.identity ?? generateIdentity(nodeProvider);
   const log = new MemoryLog();
   const acceptor = new Acceptor({
-    addresses: (options.ports ?? [0]).map((port) => ({ host: "127.0.0.1", port })),
+    addresses: (options.ports ?? [0]).map((port) => ({
+      transport: options.path === undefined ? "tcp" : "ws",
+      host: "127.0.0.1",
+      port,
+      path: options.path ?? "",
+    })),
     wires: options.wires,
     ticker: options.ticker ?? new Ticker(),
     session: sessionOf(options, identity),
@@ -81,20 +90,23 @@ export function anAcceptor(
 }
 
 export function aDialer(
-  options: NodeOptions & { ports: number[] } & Partial<Pick<DialerOptions, "maxAgeMs" | "random">>,
+  options: NodeOptions & { ports: number[] } & Partial<Pick<DialerOptions, "maxAgeMs" | "random" | "onUp">>,
 ) {
   const identity = options.identity ?? generateIdentity(nodeProvider);
   const log = new MemoryLog();
   const ups: string[] = [];
   const dialer = new Dialer({
-    addresses: () => options.ports.map((port) => ({ host: "127.0.0.1", port })),
-    wires: options.wires,
+    addresses: () => diallable(options.ports.map((port) => `tcp://127.0.0.1:${port}`)),
+    connector: directConnector(options.wires),
     ticker: options.ticker ?? new Ticker(),
     session: sessionOf(options, identity),
     maxAgeMs: options.maxAgeMs ?? 3_600_000,
     log,
     ...(options.random ? { random: options.random } : {}),
-    onUp: () => ups.push("up"),
+    onUp: (peer) => {
+      ups.push("up");
+      options.onUp?.(peer);
+    },
     onDown: () => ups.push("down"),
   });
   return { dialer, identity, log, ups };

@@ -42,6 +42,8 @@ export class CulvertNode {
   readonly configFile: string;
   readonly statusUrl: string;
   readonly #binary: Binary;
+  /** As of `Spawned`: where on the network the node is. */
+  within: readonly string[] = [];
   #env: Readonly<Record<string, string>>;
   #process: Spawned | undefined;
 
@@ -104,6 +106,7 @@ export class CulvertNode {
     this.#process = new Spawned({
       command: binary(this.#binary),
       args: ["run", "--config", this.configFile],
+      within: this.within,
       env: this.#env,
     });
     await this.#process.waitForOutput(/listening: status/, { from: "stdout", ...patience });
@@ -163,6 +166,11 @@ export interface PairOptions {
   readonly organization?: string;
   /** More keys of `[channel]`, at both ends. */
   readonly channel?: string;
+  /** Where the outlet listens and where inlets dial, instead of TCP on a free port; with more keys at that end. */
+  readonly listen?: string;
+  readonly connect?: string;
+  readonly outletChannel?: string;
+  readonly inletChannel?: string;
   /** More keys of `[[inlets.influxdb]]` and `[[outlets.influxdb]]`. */
   readonly inlet?: string;
   readonly outlet?: string;
@@ -197,8 +205,9 @@ export async function makePair(options: PairOptions): Promise<Pair> {
   await outlet.configure(
     [
       "[channel]",
-      `  listen = ["tcp://127.0.0.1:${channelPort}"]`,
+      `  listen = ["${options.listen ?? `tcp://127.0.0.1:${channelPort}`}"]`,
       options.channel ?? "",
+      options.outletChannel ?? "",
       "[[outlets.influxdb]]",
       `  url = "${options.influxUrl}"`,
       `  organization = "${options.organization ?? "edge"}"`,
@@ -217,8 +226,9 @@ export async function makePair(options: PairOptions): Promise<Pair> {
     await inlet.configure(
       [
         "[channel]",
-        `  connect = ["tcp://127.0.0.1:${channelPort}"]`,
+        `  connect = ["${options.connect ?? `tcp://127.0.0.1:${channelPort}`}"]`,
         options.channel ?? "",
+        options.inletChannel ?? "",
         "[[inlets.influxdb]]",
         `  listen = "127.0.0.1:${port}"`,
         `  authorized = ["${outlet.identifier}"]`,

@@ -21,6 +21,10 @@ export interface AuthorityOptions {
   readonly advertise?: readonly string[];
   /** To listen on; a free one otherwise. */
   readonly channelPort?: number;
+  /** Where it listens, instead of TCP on that port. */
+  readonly listen?: string;
+  /** Relays to register at, `tcp://…`: then the node listens nowhere. */
+  readonly relays?: readonly string[];
 }
 
 export interface AuthorityNode {
@@ -36,19 +40,23 @@ export async function makeAuthority(options: AuthorityOptions = {}): Promise<Aut
   });
   const channelPort = options.channelPort ?? (await freePort());
   const address = `tcp://127.0.0.1:${channelPort}`;
-  const advertise = (options.advertise ?? [address]).map((text) => `"${text}"`);
   await node.configure(
     [
       "[authority]",
       options.authority ?? "",
       "[channel]",
-      `  listen = ["${address}"]`,
-      `  advertise = [${advertise.join(", ")}]`,
+      reachedBy(options, address),
       options.channel ?? "",
       options.influxUrl === undefined ? "" : outletTables(options),
     ].join("\n"),
   );
   return { node, channelPort, address };
+}
+
+function reachedBy({ relays, advertise, listen }: AuthorityOptions, address: string): string {
+  const list = (texts: readonly string[]) => `[${texts.map((text) => `"${text}"`).join(", ")}]`;
+  if (relays) return `  relays = ${list(relays)}`;
+  return `  listen = ${list([listen ?? address])}\n  advertise = ${list(advertise ?? [address])}`;
 }
 
 export async function startAuthority(options: AuthorityOptions = {}): Promise<AuthorityNode> {
@@ -80,6 +88,7 @@ export interface TicketOptions {
   readonly attributes?: Readonly<Record<string, string>>;
   readonly expires?: string;
   readonly uses?: number;
+  readonly service?: string;
 }
 
 /** As an operator makes one. */
@@ -93,6 +102,7 @@ export async function ticketFrom(node: CulvertNode, options: TicketOptions = {})
     ...Object.entries(attributes).flatMap(([name, value]) => ["--attribute", `${name}=${value}`]),
     ...(options.expires === undefined ? [] : ["--expires", options.expires]),
     ...(options.uses === undefined ? [] : ["--uses", String(options.uses)]),
+    ...(options.service === undefined ? [] : ["--service", options.service]),
   ]);
   if (made.exit.code !== 0) throw new Error(`no ticket: ${made.output}`);
   return made.stdout.trim();
@@ -166,15 +176,13 @@ export async function makeOutlet(options: OutletOptions): Promise<AuthorityNode>
   });
   const channelPort = options.channelPort ?? (await freePort());
   const address = `tcp://127.0.0.1:${channelPort}`;
-  const advertise = (options.advertise ?? [address]).map((text) => `"${text}"`);
   await node.configure(
     [
       "[enroll]",
       // biome-ignore lint/suspicious/noTemplateCurlyInString: the config's own placeholder.
       '  ticket = "${CULVERT_TICKET:-}"',
       "[channel]",
-      `  listen = ["${address}"]`,
-      `  advertise = [${advertise.join(", ")}]`,
+      reachedBy(options, address),
       options.channel ?? "",
       outletTables(options),
     ].join("\n"),

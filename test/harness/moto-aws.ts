@@ -122,7 +122,8 @@ function signedFor(service: string): Record<string, string> {
 
 let found: string | undefined;
 
-function python(): string {
+/** The Python that has moto; empty where none has. */
+export function python(): string {
   const script = fileURLToPath(new URL("../../scripts/moto-server", import.meta.url));
   found ??= execFileSync(script, ["--print"], { encoding: "utf8" }).trim();
   return found;

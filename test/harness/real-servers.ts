@@ -3,7 +3,7 @@ import { execFileSync } from "node:child_process";
 import { fileURLToPath } from "node:url";
 import { describe } from "vitest";
 
-export type RealServer = "influxd" | "influx" | "telegraf";
+export type RealServer = "influxd" | "influx" | "telegraf" | "toxiproxy" | "bad-network";
 
 /** @throws Error when the server was not built on this machine; `describeReal` asks first. */
 export function realServer(name: RealServer): string {

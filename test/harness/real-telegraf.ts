@@ -13,6 +13,7 @@ export interface RealTelegrafOptions {
   readonly env?: Readonly<Record<string, string>>;
   /** Arguments added to ours, as `--once`. */
   readonly args?: readonly string[];
+  readonly within?: readonly string[];
 }
 
 /** Returns once Telegraf has loaded its configuration and connected its outputs. */
@@ -24,6 +25,7 @@ export async function startRealTelegraf(options: RealTelegrafOptions): Promise<R
     command: realServer("telegraf"),
     // --debug makes it log each batch that an output has taken (`metricsWritten`).
     args: ["--config", configFile, "--debug", ...(options.args ?? [])],
+    within: options.within ?? [],
     cwd: folder,
     env: { HOME: folder, ...options.env },
   });

@@ -5,11 +5,13 @@
 import type { Fault } from "../../src/base/fault.ts";
 import type { CloseReason } from "../../src/channel/frame.ts";
 import type { Peer } from "../../src/channel/handshake.ts";
+import type { KeepaliveStretch } from "../../src/channel/keepalive-stretch.ts";
 import { type ChannelLimits, defaultLimits } from "../../src/channel/limits.ts";
 import { LocalParty } from "../../src/channel/local-party.ts";
 import { Session } from "../../src/channel/session.ts";
 import type { SessionEvents, SessionOptions } from "../../src/channel/session-options.ts";
 import type { Stream, StreamHandler } from "../../src/channel/stream.ts";
+import type { TrafficMeter } from "../../src/channel/traffic-meter.ts";
 import { nodeProvider } from "../../src/crypto/node-provider.ts";
 import type { CipherSuite } from "../../src/crypto/provider.ts";
 import { generateIdentity, type Identity } from "../../src/identity/identity.ts";
@@ -26,6 +28,10 @@ export interface PairOptions {
   readonly route?: string;
   readonly responderRoute?: string;
   readonly keepaliveMs?: number;
+  readonly responderKeepaliveMs?: number;
+  readonly stretch?: { readonly initiator?: KeepaliveStretch; readonly responder?: KeepaliveStretch };
+  /** Of the initiator. */
+  readonly meter?: TrafficMeter;
   readonly identities?: { readonly initiator?: Identity; readonly responder?: Identity };
   readonly wallMs?: { readonly initiator?: number; readonly responder?: number };
   readonly initiatorAuthorizes?: SessionOptions["authorize"];
@@ -131,12 +137,16 @@ export class SessionPair {
       limits: { ...limits, ...options.initiatorLimits },
       route: options.route ?? "",
       wallMs: () => options.wallMs?.initiator ?? Date.now(),
+      ...(options.stretch?.initiator && { stretch: options.stretch.initiator }),
+      ...(options.meter && { meter: options.meter }),
       authorize: options.initiatorAuthorizes ?? (() => undefined),
     });
     this.responder = new End(
       options.identities?.responder ?? generateIdentity(nodeProvider),
       {
         ...shared,
+        keepaliveMs: options.responderKeepaliveMs ?? shared.keepaliveMs,
+        ...(options.stretch?.responder && { stretch: options.stretch.responder }),
         initiator: false,
         limits,
         route: options.responderRoute ?? options.route ?? "",

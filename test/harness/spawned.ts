@@ -7,11 +7,12 @@ import { existsSync } from "node:fs";
 import { readdir, readFile } from "node:fs/promises";
 import { afterAll, afterEach, beforeEach } from "vitest";
 import { eventually, type Patience } from "./eventually.ts";
-import { removeTempDirs } from "./temporary.ts";
 
 export interface SpawnOptions {
   readonly command: string;
   readonly args?: readonly string[];
+  /** A command that becomes the one named, as `ip netns exec HOST`. */
+  readonly within?: readonly string[];
   readonly cwd?: string;
   /** Added to PATH, HOME and LANG: a test must not depend on whose shell it runs in. */
   readonly env?: Readonly<Record<string, string>>;
@@ -41,9 +42,10 @@ export class Spawned {
   #exit: Exit | undefined;
   readonly #child: ChildProcess;
 
-  constructor({ command, args = [], cwd, env = {}, input }: SpawnOptions) {
+  constructor({ command, args = [], within = [], cwd, env = {}, input }: SpawnOptions) {
     const { PATH = "", HOME = "" } = process.env;
-    this.#child = spawn(command, args, {
+    const [first, ...rest] = [...within, command, ...args] as [string, ...string[]];
+    this.#child = spawn(first, rest, {
       ...(cwd === undefined ? {} : { cwd }),
       env: { PATH, HOME, LANG: "C.UTF-8", ...env },
       stdio: [input === undefined ? "ignore" : "pipe", "pipe", "pipe"],
@@ -152,7 +154,7 @@ export async function run(options: SpawnOptions, patience: Patience = {}): Promi
 
 /**
  * Call it first in a test file. What a test started must have ended with it, what `beforeAll` started with
- * the file; temporary folders go once the file is done.
+ * the file.
  */
 export function checkLeaks(): void {
   let shared = new Set<Spawned>();
@@ -160,13 +162,7 @@ export function checkLeaks(): void {
     shared = new Set(alive);
   });
   afterEach(() => endLeaked([...alive].filter((spawned) => !shared.has(spawned))));
-  afterAll(async () => {
-    try {
-      await endLeaked([...alive]);
-    } finally {
-      await removeTempDirs();
-    }
-  });
+  afterAll(() => endLeaked([...alive]));
 }
 
 const alive = new Set<Spawned>();

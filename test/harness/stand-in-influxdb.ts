@@ -21,7 +21,11 @@ export class StandInInfluxDb extends InfluxDbUnderTest {
 }
 
 export async function startStandInInfluxDb(
-  options: { operatorToken?: string } = {},
+  options: {
+    operatorToken?: string;
+    /** Told the body of each write that was taken, before its answer goes. */
+    onWrite?: (body: Uint8Array) => void;
+  } = {},
 ): Promise<StandInInfluxDb> {
   const operatorToken = options.operatorToken ?? OPERATOR_TOKEN;
   const standIn = createStandIn({
@@ -34,7 +38,7 @@ export async function startStandInInfluxDb(
     port: 0,
     development: false,
     idleTimeout: 255,
-    fetch: standIn.fetch,
+    fetch: options.onWrite ? (request) => noted(request, standIn.fetch, options.onWrite!) : standIn.fetch,
   });
   return new StandInInfluxDb(server, {
     url: `http://127.0.0.1:${server.port}`,
@@ -42,4 +46,16 @@ export async function startStandInInfluxDb(
     bucketId: standIn.bucketId(setup.bucket),
     operatorToken,
   });
+}
+
+async function noted(
+  request: Request,
+  answer: (request: Request) => Promise<Response>,
+  onWrite: (body: Uint8Array) => void,
+): Promise<Response> {
+  if (new URL(request.url).pathname !== "/api/v2/write") return await answer(request);
+  const body = await request.clone().arrayBuffer();
+  const response = await answer(request);
+  if (response.status === 204) onWrite(new Uint8Array(body));
+  return response;
 }

@@ -1,12 +1,12 @@
 /** Temporary folders and free loopback ports. */
 import { mkdtemp, realpath, rm } from "node:fs/promises";
-import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { freePortOf } from "../../scripts/free-port.ts";
 
 const folders = new Set<string>();
 
-/** A new empty folder, mode 0700, removed when the test file is done (`checkLeaks`). */
+/** A new empty folder, mode 0700, removed when the test file is done (`clean-up.ts`). */
 export async function tempDir(name = "test"): Promise<string> {
   const folder = await realpath(await mkdtemp(join(tmpdir(), `culvert-${name}-`)));
   folders.add(folder);
@@ -19,31 +19,24 @@ export async function removeTempDirs(): Promise<void> {
   await Promise.all(done.map((folder) => rm(folder, { recursive: true, force: true })));
 }
 
-/**
- * Below the range that systems take the near ports of outgoing connections from (Linux: 32768): a port from
- * there may be taken by anybody's connection before the server under test listens on it.
- */
-const PORTS = { first: 12_000, count: 20_000 };
+/** Each of the test files that run at once has its own: what one has chosen and not used yet, no other takes. */
+const SHARE = 2_500;
+const MOST_AT_ONCE = 8;
+const PORTS = {
+  first: 12_000 + SHARE * ((Number(process.env.VITEST_POOL_ID ?? 1) - 1) % MOST_AT_ONCE),
+  count: SHARE,
+};
 const taken = new Set<number>();
 
 /** Loopback TCP ports that were free a moment ago, all different. */
 export async function freePorts(count: number): Promise<number[]> {
   const ports: number[] = [];
   while (ports.length < count) {
-    const port = PORTS.first + Math.floor(Math.random() * PORTS.count);
-    if (taken.has(port) || !(await isFree(port))) continue;
+    const port = await freePortOf(PORTS, taken);
     taken.add(port);
     ports.push(port);
   }
   return ports;
-}
-
-function isFree(port: number): Promise<boolean> {
-  const server = createServer();
-  return new Promise((resolve) => {
-    server.once("error", () => resolve(false));
-    server.listen(port, "127.0.0.1", () => server.close(() => resolve(true)));
-  });
 }
 
 export async function freePort(): Promise<number> {

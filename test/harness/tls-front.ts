@@ -27,6 +27,10 @@ export class CertificateAuthority {
   /** PEM file of the authority itself. */
   readonly certFile: string;
 
+  get pem(): string {
+    return readFileSync(this.certFile, "utf8");
+  }
+
   private constructor(folder: string, name: string) {
     this.#folder = folder;
     this.#name = name;
@@ -102,6 +106,8 @@ export interface TlsFront {
   readonly secured: () => number;
   /** Goes on with another certificate, or with clients of another authority; connections that are open end. */
   change(to: Pick<TlsFrontOptions, "certificate" | "clientsOf">): Promise<void>;
+  /** Takes no more connections; those that are open stay. */
+  refuse(): void;
   close(): void;
 }
 
@@ -123,14 +129,23 @@ export async function startTlsFront(options: TlsFrontOptions): Promise<TlsFront>
     secured++;
     const { hostname, port } = new URL(target);
     const behind = connect({ host: hostname, port: Number(port) });
+    sockets.add(behind);
     for (const one of [socket, behind]) {
-      sockets.add(one);
       one.on("error", () => {
         socket.destroy();
         behind.destroy();
       });
     }
     socket.pipe(behind).pipe(socket);
+    // Where one side was cut, so is the other.
+    socket.on("close", () => behind.destroy());
+    behind.on("close", () => socket.destroy());
+  };
+  const take = async (of: TlsFrontOptions, at: number): Promise<Server> => {
+    const taking = await listen(of, at, serve);
+    // From their first byte: one whose handshake is under way would keep a server that ends waiting, for ever.
+    taking.on("connection", (socket: Socket) => sockets.add(socket));
+    return taking;
   };
   const close = (server: Server): Promise<void> => {
     const closed = new Promise<void>((resolve) => server.close(() => resolve()));
@@ -138,14 +153,17 @@ export async function startTlsFront(options: TlsFrontOptions): Promise<TlsFront>
     sockets.clear();
     return closed;
   };
-  let server = await listen(options, 0, serve);
+  let server = await take(options, 0);
   const { port } = server.address() as { port: number };
   return {
     url: `https://127.0.0.1:${port}`,
     secured: () => secured,
     async change(to) {
       await close(server);
-      server = await listen({ ...options, ...to }, port, serve);
+      server = await take({ ...options, ...to }, port);
+    },
+    refuse() {
+      server.close();
     },
     close() {
       void close(server);

@@ -14,14 +14,17 @@ const root = fileURLToPath(new URL("../..", import.meta.url));
 
 /** What an edge device must not carry: rooms of src, and packages. */
 const FOREIGN =
-  /^src\/(?:outlet|stand-in|authority|relay|portal|cli\/demo)\/|^src\/cli\/outlet-|^src\/secrets\/aws-|(?:^|\/)node_modules\/(?:undici|zod|@aws-sdk|@smithy)\//;
+  /^src\/(?:outlet|stand-in|authority|relay|import|cli\/demo)\/|^src\/portal\/outlet-|^src\/cli\/(?:outlet-(?!dialer)|portal-outlets)|^src\/secrets\/aws-|(?:^|\/)node_modules\/(?:undici|zod|yaml|diff|@aws-sdk|@smithy)\//;
 
 /** Said in those rooms alone; each is found in the binary that has them. */
 const SAID: readonly (readonly [text: string, saidBy: Binary])[] = [
   ["lease description", "culvert-outlet"],
   ["lease.buckets-changed", "culvert-outlet"],
+  ["relay.registration-refused", "culvert-outlet"],
+  ["relay.pick-up-failed", "culvert-outlet"],
   ["secretsmanager:GetSecretValue", "culvert-outlet"],
   ["UND_ERR_HEADERS_OVERFLOW", "culvert-outlet"],
+  ["which is not taken: write the value out", "culvert-outlet"],
   ["ready for queries and writes", "culvert"],
   ["onboarding has already been completed", "culvert"],
 ];

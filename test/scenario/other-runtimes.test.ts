@@ -6,6 +6,8 @@ import { eventually } from "../harness/eventually.ts";
 import { denoBinary, realNode } from "../harness/runtimes.ts";
 import { checkLeaks, run, Spawned } from "../harness/spawned.ts";
 import { startStandInInfluxDb } from "../harness/stand-in-influxdb.ts";
+import { freePort } from "../harness/temporary.ts";
+import { CertificateAuthority } from "../harness/tls-front.ts";
 
 checkLeaks();
 
@@ -112,6 +114,38 @@ for (const runtime of runtimes) {
       await influx.stop();
     }, 40_000);
   }
+
+  it(`a channel in wss between an inlet and an outlet on ${runtime.name}, with TLS that is always verified`, async () => {
+    const influx = await startStandInInfluxDb();
+    const adminToken = influx.operatorToken.reveal();
+    const authority = await CertificateAuthority.make("runtimes");
+    const { certFile, keyFile } = authority.issue("outlet", "DNS:localhost");
+    const port = await freePort();
+    const pair = await makePair({
+      ...{ influxUrl: influx.url, adminToken, permissions: ["write:metrics", "read:metrics"], inlets: 2 },
+      listen: `wss://127.0.0.1:${port}/culvert`,
+      connect: `wss://localhost:${port}/culvert`,
+      outletChannel: `  tls_cert = "${certFile}"\n  tls_key = "${keyFile}"`,
+      // biome-ignore lint/suspicious/noTemplateCurlyInString: the config's own syntax
+      inletChannel: '  tls_ca = "${TEST_CA}"',
+    });
+    const stranger = await CertificateAuthority.make("strangers");
+    const [inlet, wary] = pair.inlets as [CulvertNode, CulvertNode];
+    const env = { NODE_TLS_REJECT_UNAUTHORIZED: "0" };
+    const processes = [
+      await start(runtime, pair.outlet, { INFLUXDB_TOKEN: adminToken }),
+      await start(runtime, inlet, { ...env, TEST_CA: authority.certFile }),
+      await start(runtime, wary, { ...env, TEST_CA: stranger.certFile }),
+    ];
+    await inlet.untilReady();
+    await expectContract(pair);
+    await processes[2]!.waitForOutput(/cannot reach wss:[^"]*certificate/, { from: "stderr" });
+    expect((await (await fetch(`${wary.statusUrl}/status`)).json()) as object).toMatchObject({
+      ready: false,
+    });
+    for (const process of processes.reverse()) await process.stop();
+    await influx.stop();
+  }, 60_000);
 
   describe(`a program on ${runtime.name}`, () => {
     it("says its version, its runtime, and what is wrong with a command", async () => {

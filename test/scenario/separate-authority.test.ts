@@ -107,8 +107,9 @@ describeReal(["influxd"], "an authority on a node of its own", () => {
     await device.node.start();
     await device.node.untilReady();
 
-    await before.node.stop();
+    // In this order: a device that asks in between is told of the old one again, and asks next in five minutes.
     await admin(authority.node, "member", "revoke", before.node.identifier);
+    await before.node.stop();
     const after = await startOutlet({ influxUrl: influx.url, adminToken, ticket: await ticket() });
     await device.node.untilReady({ deadlineMs: 60_000 });
     expect((await writeLines(device.url, "moved x=1 1")).status).toBe(204);

@@ -1,8 +1,7 @@
 import { copyFile } from "node:fs/promises";
-import { afterAll, afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { type AuthorityStore, openAuthorityStore } from "../../../src/authority/authority-store.ts";
 import { TICKET_REMEMBERED_MS } from "../../../src/authority/ticket-office.ts";
-import { removeTempDirs } from "../../harness/temporary.ts";
 import { Bed, faultOf, newDevice, sightingOf } from "./authority-bed.ts";
 
 let bed: Bed;
@@ -16,8 +15,6 @@ afterEach(() => {
   bed.authority.close();
   vi.useRealTimers();
 });
-afterAll(removeTempDirs);
-
 describe("what is written now and then", () => {
   it("is on the disk half a minute later", async () => {
     const { ticketId, text } = bed.ticket();

@@ -1,6 +1,5 @@
-import { afterAll, afterEach, beforeEach, describe, expect, it } from "vitest";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import type { RosterLine } from "../../../src/channel/exchange.ts";
-import { removeTempDirs } from "../../harness/temporary.ts";
 import { Bed, DAY_MS, newDevice } from "./authority-bed.ts";
 
 let bed: Bed;
@@ -8,8 +7,6 @@ beforeEach(async () => {
   bed = await Bed.make();
 });
 afterEach(() => bed.authority.close());
-afterAll(removeTempDirs);
-
 const PAGE_BYTES = 1_000;
 
 /** An outlet that asks until there is no more. */

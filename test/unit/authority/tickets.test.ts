@@ -1,11 +1,10 @@
 import { rename, rm } from "node:fs/promises";
 import { DatabaseSync } from "node:sqlite";
-import { afterAll, afterEach, beforeEach, describe, expect, it } from "vitest";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { MAX_OPEN_TICKETS, TICKET_REMEMBERED_MS } from "../../../src/authority/ticket-office.ts";
 import { nodeProvider } from "../../../src/crypto/node-provider.ts";
 import { type Attributes, AUTHORITY_ATTRIBUTE } from "../../../src/identity/attributes.ts";
 import { parseTicket } from "../../../src/identity/ticket.ts";
-import { removeTempDirs } from "../../harness/temporary.ts";
 import { ADDRESSES, attemptOf, Bed, faultOf, newDevice } from "./authority-bed.ts";
 
 let bed: Bed;
@@ -13,8 +12,6 @@ beforeEach(async () => {
   bed = await Bed.make();
 });
 afterEach(() => bed.authority.close());
-afterAll(removeTempDirs);
-
 describe("a ticket", () => {
   it("says where the authority is, which service, and until when", () => {
     const { ticketId, text, expiresAtMs } = bed.ticket({ service: "metrics", expiresInMs: 90_000 });

@@ -426,3 +426,37 @@ describe("flow control", () => {
 function times<T>(count: number, make: () => T): T[] {
   return Array.from({ length: count }, make);
 }
+
+describe("a bulk transfer", () => {
+  const BULK = 1024 * 1024;
+
+  /** Lengths of the messages that carry it. */
+  function messagesOf(pair: SessionPair): number[] {
+    const lengths: number[] = [];
+    for (;;) {
+      const length = pair.step("toResponder");
+      if (length === 0) return lengths;
+      lengths.push(length);
+    }
+  }
+
+  it("that has the channel to itself fills nearly whole messages", () => {
+    const pair = establishedPair({ limits: { windowBytes: BULK } });
+    const { stream } = accepted(pair);
+    stream.write(new Uint8Array(BULK));
+    const lengths = messagesOf(pair);
+    expect(lengths[0]).toBeGreaterThan(60 * 1024);
+    expect(lengths.length).toBeLessThan(20);
+  });
+
+  it("leaves the others their turns: a small one goes out with the next message", () => {
+    const pair = establishedPair({ limits: { windowBytes: BULK } });
+    const [bulk, small] = [accepted(pair), accepted(pair)];
+    bulk.stream.write(new Uint8Array(BULK));
+    pair.step("toResponder");
+    small.stream.write(text("small"));
+    expect(pair.step("toResponder")).toBeLessThan(30 * 1024);
+    pair.step("toResponder");
+    expect(small.events.bytes).toBe(5);
+  });
+});

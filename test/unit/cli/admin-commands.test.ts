@@ -274,6 +274,17 @@ describe("status", () => {
         channel: {
           state: "connecting",
           lastFault: { code: "transport.unreachable", message: "nobody there" },
+          traffic: {
+            perDay: {
+              overMs: 7_300_000,
+              idle: { sentBytes: 61_234, receivedBytes: 60_999 },
+              payload: { sentBytes: 1_234_567, receivedBytes: 812 },
+              onTheWire: {
+                idle: { sentBytes: 100_000, receivedBytes: 45_000 },
+                payload: { sentBytes: 1_500_000, receivedBytes: 100_000 },
+              },
+            },
+          },
         },
         services: [
           {
@@ -282,11 +293,34 @@ describe("status", () => {
             lease: { held: true, renewInMs: 60_000, expiresInMs: 120_000 },
           },
           { service: "b", listen: "http://127.0.0.1:2", lease: { held: false, lastFault: "lease.denied" } },
+          { service: "c", listen: "http://127.0.0.1:3", lease: { held: false, state: "idle" } },
         ],
+        portals: {
+          channels: [{}],
+          services: [
+            {
+              service: "ui",
+              listen: "127.0.0.1:3",
+              active: 2,
+              connections: 9,
+              refused: { "policy.denied": 3 },
+            },
+          ],
+        },
       },
       outlet: {
         channels: { live: 7 },
+        relays: [
+          { relay: "tcp://one:4434", name: "a", state: "registered" },
+          { relay: "tcp://two:4434", name: "a", state: "refused", lastFault: { message: "no" } },
+        ],
         services: [{ name: "a", influxdb: "http://db", leases: { ready: true, count: 3 } }],
+        portals: [{ name: "ui", active: 2, connections: 9, refused: {} }],
+      },
+      relay: {
+        splices: 5,
+        refused: { "relay.denied": 2, "handshake.timeout": 1 },
+        names: [{ name: "a", identifier: "ixyz", splices: 5 }],
       },
     },
     authority: { publicKey: "key", members: 12, locked: 1, revoked: 0, clones: [{}], ticketsOpen: 2 },
@@ -305,8 +339,16 @@ describe("status", () => {
       /^inlet +channel connecting: nobody there$/m,
       /^ +a at http:\/\/127\.0\.0\.1:1: lease held, renew in 1 m, expires in 2 m$/m,
       /^ +b at http:\/\/127\.0\.0\.1:2: no lease \(lease\.denied\)$/m,
+      /^ +portal ui at 127\.0\.0\.1:3: 2 connections, 9 so far, 3 refused, 1 channels$/m,
+      /^ +c at http:\/\/127\.0\.0\.1:3: lease idle: the next request gets one$/m,
+      /^ +a day: idle 61 kB sent, 61 kB received; payload 1\.2 MB sent, 812 B received; about 145 kB idle and 1\.6 MB for clients on the wire \(by the last 2 h\)$/m,
       /^outlet +7 channels$/m,
+      /^ +portal ui: 2 connections, 9 so far$/m,
       /^ +a for http:\/\/db: ready, 3 leases$/m,
+      /^ +relay tcp:\/\/one:4434: registered as a$/m,
+      /^ +relay tcp:\/\/two:4434: NOT REGISTERED as a: no$/m,
+      /^relay +5 channels through it, 3 refusals$/m,
+      /^ +a: ixyz, 5 channels$/m,
       /^authority +public key key$/m,
       /^ +12 members, 1 locked, 2 tickets open, 1 CLONED: see "member list"$/m,
     ]) {

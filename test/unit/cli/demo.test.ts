@@ -31,7 +31,10 @@ const withoutReading: NonNullable<Roles["outlet"]> = (context) => {
     ...outlet,
     permissions: outlet.permissions.filter(({ action }) => action === "write"),
   }));
-  return startOutletRole({ ...context, config: { ...context.config, outlets: { influxdb } } });
+  return startOutletRole({
+    ...context,
+    config: { ...context.config, outlets: { ...context.config.outlets, influxdb } },
+  });
 };
 
 const roles: Roles = {
@@ -48,6 +51,7 @@ async function run(roles: Roles, options: { json?: boolean } = {}) {
     positionals: [],
     env: { NO_COLOR: "1" },
     roles,
+    table: { program: "culvert", commands: [] },
     json: options.json ?? false,
     terminal: { out: (text) => out.push(text), err: (text) => err.push(text), isTty: false },
   };

@@ -62,6 +62,12 @@ describe("a config", () => {
   const outlet = (keys: string, url = "https://influxdb.example.com") =>
     `[channel]\nlisten = ["tcp://127.0.0.1:1"]\n[[outlets.influxdb]]\nurl = "${url}"\norganization = "edge"\n${keys}\n[[outlets.influxdb.permissions]]\naction = "write"\nbucket = "metrics"\n`;
   const TOKEN = 'token = "@{env:T}"';
+  const portalInlet = (listen: string, keys = "") =>
+    `[enroll]\n[[inlets.tcp]]\nlisten = "${listen}"\nservice = "ui"\n${keys}\n`;
+  const portalOutlet = (address: string, keys = "") =>
+    `[channel]\nlisten = ["tcp://127.0.0.1:1"]\n[[outlets.tcp]]\nservice = "ui"\naddress = "${address}"\nallow = "admin"\n${keys}\n`;
+  const relay = (keys: string) =>
+    `[relay]\nlisten = ["tcp://0.0.0.0:1"]\nauthorities = ["11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"]\n${keys}\n`;
 
   it.each([
     ["an inlet on loopback", '[[inlets.influxdb]]\n[enroll]\nticket="t"', []],
@@ -72,6 +78,26 @@ describe("a config", () => {
       ["warn listen.status"],
     ],
     ["an outlet", outlet(TOKEN), ["info listen.channel"]],
+    ["a portal on loopback", portalInlet("127.0.0.1:1"), []],
+    ["an exposed portal", portalInlet("0.0.0.0:1", "expose = true"), ["warn listen.portal"]],
+    [
+      "an exposed portal for some networks",
+      portalInlet("0.0.0.0:1", 'expose = true\nallow_from = ["192.0.2.0/24"]'),
+      ["info listen.portal"],
+    ],
+    ["a portal to this machine", portalOutlet("127.0.0.1:80"), ["info listen.channel"]],
+    ["a portal in the clear", portalOutlet("192.0.2.1:80"), ["info tls.verify", "info listen.channel"]],
+    ["a portal with TLS", portalOutlet("192.0.2.1:443", "tls = true"), ["info listen.channel"]],
+    [
+      "a portal that verifies nothing",
+      portalOutlet("192.0.2.1:443", "tls = true\ninsecure_skip_verify = true"),
+      ["error tls.verify", "info listen.channel"],
+    ],
+    [
+      "a portal for every member",
+      portalOutlet("127.0.0.1:80").replace('"admin"', '"true"'),
+      ["warn portal.allow", "info listen.channel"],
+    ],
     [
       "an outlet that verifies nothing",
       outlet(`${TOKEN}\ninsecure_skip_verify = true`),
@@ -94,6 +120,13 @@ describe("a config", () => {
       outlet(`${TOKEN}\nopen_routes = ["delete"]`),
       ["info routes.open", "info listen.channel"],
     ],
+    [
+      "an outlet that listens nowhere",
+      outlet(TOKEN).replace("listen = ", "relays = "),
+      ["info channel.relay"],
+    ],
+    ["a relay", relay(""), ["info listen.relay"]],
+    ["a relay without a bound", relay('max_bandwidth_per_member = ""'), ["warn listen.relay"]],
   ])("with %s", (_, text, expected) => {
     const findings = configFindings(parseConfig([{ file: "culvert.toml", text }], {}));
     expect(bad(findings)).toEqual(expected);
@@ -118,6 +151,8 @@ describe("a running node", () => {
       ["error node.ready", "error node.ready"],
     ],
     ["without a channel", inlet({ state: "connecting" }, { held: true }), ["error channel.up"]],
+    ["with portals alone", told({ roles: { inlet: { portals: { services: [{ service: "ui" }] } } } }), []],
+    ["whose lease lapsed", inlet(up, { held: false, state: "idle" }), []],
     ["without a lease", inlet(up, { held: false, lastFault: "why" }), ["error lease.held"]],
     ["that is refused", told({ enrollment: { state: "refused" } }), ["error node.enrollment"]],
     ["that tries to enroll", told({ enrollment: { state: "enrolling" } }), ["warn node.enrollment"]],
@@ -154,6 +189,13 @@ describe("a running node", () => {
         })),
       }),
       ["warn tls.certificate", "error tls.certificate", "error tls.certificate"],
+    ],
+    [
+      "that a relay knows, and another does not",
+      told({
+        roles: { outlet: { relays: [{ relay: "r", name: "n", state: "registered" }, { state: "refused" }] } },
+      }),
+      ["error node.relay"],
     ],
     ["with clones", told({ authority: { clones: ["a"] } }), ["error members.cloned"]],
     ["with locked members", told({ authority: { locked: 2 } }), ["warn members.locked"]],

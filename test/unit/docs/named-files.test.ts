@@ -1,21 +1,15 @@
-import { existsSync, readdirSync, readFileSync } from "node:fs";
-import { dirname, join } from "node:path";
-import { fileURLToPath } from "node:url";
+import { existsSync, readFileSync } from "node:fs";
+import { join } from "node:path";
 import { describe, expect, it } from "vitest";
+import { pages, pageText, root } from "./pages.ts";
 
-const root = fileURLToPath(new URL("../../..", import.meta.url));
-const documents = [...markdownIn(""), ...markdownIn("docs")];
-
-describe.each(documents)("%s", (document) => {
-  const text = readFileSync(join(root, document), "utf8");
-
-  it("links to nothing that is not there", () => {
-    const targets = [...text.matchAll(/\]\(([^)#:]+)(?:#[^)]*)?\)/g)].map(([, target]) => target!);
-    expect(targets.filter((target) => !existsSync(join(root, dirname(document), target)))).toEqual([]);
-  });
+describe.each(pages)("%s", (page) => {
+  const text = pageText(page);
 
   it("names no file of the repository that is not there", () => {
-    const named = [...text.matchAll(/`((?:src|test|scripts|docs)\/[\w./-]+)`/g)].map(([, path]) => path!);
+    const named = [...text.matchAll(/`((?:src|test|scripts|docs|deploy|telegraf-examples)\/[\w./-]+)`/g)].map(
+      ([, path]) => path!,
+    );
     expect(named.filter((path) => !existsSync(join(root, path)))).toEqual([]);
   });
 
@@ -31,9 +25,3 @@ describe.each(documents)("%s", (document) => {
     expect(missing).toEqual([]);
   });
 });
-
-function markdownIn(folder: string): string[] {
-  return readdirSync(join(root, folder))
-    .filter((name) => name.endsWith(".md"))
-    .map((name) => join(folder, name));
-}

@@ -7,7 +7,9 @@ import {
   type ReplyHead,
   type RequestHead,
 } from "../../../src/channel/exchange.ts";
+import { STRETCH } from "../../../src/channel/keepalive-stretch.ts";
 import { ownLeaseActions } from "../../../src/channel/own-lease-heads.ts";
+import { LIKE_OURS, STRETCHED } from "../../../src/channel/vital-signs.ts";
 import { nobleProvider } from "../../../src/crypto/noble-provider.ts";
 import { CLOCK_SKEW_MS } from "../../../src/identity/attestation.ts";
 import {
@@ -27,6 +29,7 @@ import { issueTicket, MAX_TICKET_ADDRESSES, parseTicket } from "../../../src/ide
 import { MAX_TICKET_CHARACTERS, TICKET_PREFIX } from "../../../src/identity/ticket-text.ts";
 import { MAX_EXTRA_LEASES } from "../../../src/lease/extra-lease.ts";
 import { ERRAND_DEADLINE_MS } from "../../../src/membership/authority-client.ts";
+import { CHANNEL_IDLE_MS, MAX_CHANNELS } from "../../../src/portal/inlet-channels.ts";
 import { section, table, text } from "./protocol-page.ts";
 
 const provider = nobleProvider;
@@ -62,6 +65,7 @@ const requestHeads: readonly RequestHead[] = [
     ...{ kind: "own-leases", service: "s", action: "create", leaseId: "l", lifeMs: 1 },
     permissions: ["write:b"],
   },
+  { kind: "tcp", service: "s" },
   { kind: "enroll", pass: "p", proof: "p" },
   { kind: "renew" },
   {
@@ -83,6 +87,7 @@ const replyHeads: readonly ReplyHead[] = [
       },
     ],
   },
+  { kind: "tcp" },
   {
     ...{ kind: "credential", credential: "c", expiresInMs: 1, renewInMs: 1 },
     ...{ authorityAddresses: ["a"], outletAddresses: ["a"] },
@@ -161,8 +166,13 @@ describe("PROTOCOL.md", () => {
       `text of at most ${MAX_ATTRIBUTE_VALUE_BYTES} bytes`,
       `\`iat\` is more than ${CLOCK_SKEW_MS / 60_000} minutes ahead`,
       `An errand has ${ERRAND_DEADLINE_MS / 1000} seconds`,
+      `that is answered makes it ${STRETCH} times as long`,
+      `at least ${LIKE_OURS} times that end's interval`,
+      `a silence of ${STRETCHED} times \`keepalive\` or more`,
+      `to that silence divided by ${STRETCH} at the most, and for each day`,
       `\`${AUTHORITY_ATTRIBUTE}\` = \`true\``,
       `\`${OUTLET_ATTRIBUTE}\` = \`true\``,
+      `are taken, ${MAX_CHANNELS} at most; a channel without streams for ${CHANNEL_IDLE_MS / 1000} seconds`,
     ]) {
       expect(text.replaceAll("\n", " ")).toContain(part);
     }

@@ -279,10 +279,28 @@ describe("a lease", () => {
     test.book.retain("m", "read:a", test.nowMs);
     expect(test.book.request("m", "read:a", test.nowMs)).toMatchObject({
       kind: "limited",
-      because: "member",
+      because: "room",
     });
     test.sweep();
     expect(test.book.request("m", "read:a", test.nowMs).kind).toBe("create");
+  });
+
+  it("puts its member off until the next try where InfluxDB fails to delete those that have ended", () => {
+    const test = bench();
+    test.nowMs = test.lease("m")!.renewAtMs;
+    test.nowMs = test.lease("m")!.expiresAtMs;
+    const ended = test.book.takeDueRevocations(test.nowMs, 10);
+    expect(ended).toHaveLength(2);
+    expect(test.book.request("m", PROFILE, test.nowMs)).toMatchObject({ kind: "limited", because: "room" });
+    for (const { authorizationId } of ended) test.book.revocationFailed(authorizationId, test.nowMs);
+    const answer = test.book.request("m", PROFILE, test.nowMs);
+    const nextTryMs = test.book.nextDueMs()! - test.nowMs;
+    expect(answer).toEqual({
+      kind: "limited",
+      because: "failing",
+      retryAfterMs: Math.max(250, Math.ceil(nextTryMs)),
+      meanwhile: undefined,
+    });
   });
 
   it("L14 does not show its token in a snapshot", () => {
@@ -426,7 +444,7 @@ describe("a lease found in a listing", () => {
     test.lease("m");
     test.crash();
     test.scan();
-    expect(test.book.request("m", PROFILE, test.nowMs)).toMatchObject({ kind: "limited", because: "member" });
+    expect(test.book.request("m", PROFILE, test.nowMs)).toMatchObject({ kind: "limited", because: "room" });
     expect(test.sweep()).toEqual([first.leaseId]);
     expect(test.book.request("m", PROFILE, test.nowMs).kind).toBe("create");
   });
@@ -579,7 +597,7 @@ describe("a creation whose answer was lost", () => {
       test.book.creationFailed(answer.creation.leaseId, 0, { ambiguous: true });
     }
     test.nowMs = 5_000;
-    expect(test.book.request("m", PROFILE, test.nowMs)).toMatchObject({ kind: "limited", because: "member" });
+    expect(test.book.request("m", PROFILE, test.nowMs)).toMatchObject({ kind: "limited", because: "room" });
     test.scan();
     expect(test.book.request("m", PROFILE, test.nowMs).kind).toBe("create");
   });

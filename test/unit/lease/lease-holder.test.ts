@@ -11,11 +11,18 @@ const FIRST = { identifier: "outlet", instance: "1" };
 const SECOND = { identifier: "outlet", instance: "2" };
 const OTHER = { identifier: "another", instance: "3" };
 
-function holding(leaseId = "a"): LeaseHolder {
+/** Granted, and no request has come since. */
+function unused(leaseId = "a"): LeaseHolder {
   const holder = new LeaseHolder(seededRandom(3));
   holder.reconnected(FIRST, 500);
   holder.asking(0);
   holder.granted(grant(leaseId), 1_000);
+  return holder;
+}
+
+function holding(leaseId = "a"): LeaseHolder {
+  const holder = unused(leaseId);
+  holder.use(1_000);
   return holder;
 }
 
@@ -63,6 +70,7 @@ describe("a lease holder", () => {
     for (let i = 0; i < 200; i++) {
       holder.asking(0);
       holder.failed(nowMs);
+      holder.use(nowMs);
       gaps.push(holder.nextRequestMs()! - nowMs);
       nowMs = holder.nextRequestMs()!;
     }
@@ -71,6 +79,23 @@ describe("a lease holder", () => {
     expect(Math.max(...gaps)).toBeGreaterThan(20_000);
     expect(Math.min(...gaps.slice(10))).toBeLessThan(5_000);
     expect(holder.current(300_000)?.leaseId).toBe("a");
+  });
+
+  it("tries less often while nobody waits for it, and in its usual time once somebody does", () => {
+    const holder = new LeaseHolder(seededRandom(3));
+    const gaps: number[] = [];
+    let nowMs = 0;
+    for (let i = 0; i < 200; i++) {
+      holder.asking(nowMs);
+      holder.failed(nowMs);
+      gaps.push(holder.nextRequestMs()! - nowMs);
+      holder.use(nowMs + 1);
+      expect(holder.nextRequestMs()! - nowMs).toBeLessThanOrEqual(30_000);
+      nowMs += gaps[i]!;
+    }
+    expect(gaps[0]).toBeLessThanOrEqual(500);
+    expect(Math.max(...gaps)).toBeGreaterThan(40_000);
+    expect(Math.max(...gaps)).toBeLessThanOrEqual(60_000);
   });
 
   it("comes when the outlet said, and hardly later, whatever its own back-off is", () => {
@@ -121,6 +146,7 @@ describe("a lease holder", () => {
     for (; nowMs < 60_000; nowMs = Math.max(nowMs, holder.nextRequestMs()!)) {
       holder.asking(0);
       holder.granted(grant(`l${requests}`, 300_000, 0), nowMs);
+      holder.use(nowMs);
       requests += 1;
     }
     expect(requests).toBe(60);
@@ -143,9 +169,74 @@ describe("a lease holder", () => {
 
   it("L14 does not print its token", () => {
     const holder = holding();
-    const shown = JSON.stringify([holder.current(2_000), holder.unknown("a"), holder.asking(2_000)]);
+    const shown = JSON.stringify([holder.current(2_000), holder.unknown("a", 2_000), holder.asking(2_000)]);
     expect(shown).toContain("leaseId");
     expect(shown).not.toMatch(/token-a|resume-a/);
+  });
+});
+
+describe("a lease that no request uses", () => {
+  it("is held to its end, not renewed, and then lapsed", () => {
+    const holder = unused();
+    expect(holder.nextRequestMs()).toBeUndefined();
+    expect(holder.needsRequest(300_000)).toBe(false);
+    expect(holder.lapsed(151_000)).toBe(false);
+    expect(holder.current(300_000)?.leaseId).toBe("a");
+    expect(holder.lapsed(301_000)).toBe(true);
+    expect(holder.needsRequest(1e9)).toBe(false);
+  });
+
+  it("is renewed once one does, also when the time for it is past", () => {
+    const early = unused();
+    expect(early.use(2_000)?.leaseId).toBe("a");
+    expect(early.nextRequestMs()).toBe(151_000);
+    const late = unused();
+    expect(late.use(200_000)?.leaseId).toBe("a");
+    expect(late.needsRequest(200_000)).toBe(true);
+  });
+
+  it("lapses after a renewal that nobody has used either", () => {
+    const holder = holding();
+    holder.asking(151_000);
+    holder.granted(grant("b"), 151_000);
+    expect(holder.nextRequestMs()).toBeUndefined();
+    expect(holder.lapsed(451_000)).toBe(true);
+  });
+
+  it("is not begun with when it is about to end: the request gets another", () => {
+    const holder = unused();
+    expect(holder.use(290_000)).toBeUndefined();
+    expect(holder.lapsed(290_000)).toBe(true);
+    expect(holder.mayAsk(290_000)).toBe(true);
+    holder.asking(290_000);
+    holder.granted(grant("b"), 290_100);
+    expect(holder.use(290_100)?.leaseId).toBe("b");
+  });
+
+  it("is asked for again and again once somebody wanted it in vain", () => {
+    const holder = unused();
+    holder.asking(400_000);
+    holder.failed(400_000);
+    expect(holder.mayAsk(400_000)).toBe(false);
+    expect(holder.lapsed(400_000)).toBe(false);
+    expect(holder.nextRequestMs()).toBeLessThanOrEqual(400_500);
+  });
+
+  it("L9 is not asked for over new channels, be it of another run, once it has lapsed", () => {
+    const holder = unused();
+    for (let i = 0; i < 1_000; i++) holder.reconnected(i % 2 === 0 ? FIRST : SECOND, 400_000 + i);
+    expect(holder.nextRequestMs()).toBeUndefined();
+    expect(holder.lapsed(402_000)).toBe(true);
+  });
+
+  it("is asked back from another run of the outlet while it lives", () => {
+    const holder = unused();
+    holder.reconnected(SECOND, 5_000);
+    expect(holder.nextRequestMs()).toBeLessThanOrEqual(6_000);
+  });
+
+  it("is asked for at first all the same, so that whoever starts knows whether there is one", () => {
+    expect(new LeaseHolder(Math.random).needsRequest(0)).toBe(true);
   });
 });
 
@@ -174,12 +265,11 @@ describe("a lease of an outlet that was started again", () => {
 
   it("may be asked for at once by somebody who waits, until that has failed", () => {
     const holder = holding();
-    expect(holder.mayResume(2_000)).toBe(false);
     holder.reconnected(SECOND, 2_000);
-    expect(holder.mayResume(2_000)).toBe(true);
+    expect(holder.mayAsk(2_000)).toBe(true);
     holder.asking(2_000);
     holder.failed(2_000, 1_000);
-    expect(holder.mayResume(2_100)).toBe(false);
+    expect(holder.mayAsk(2_100)).toBe(false);
   });
 
   it("is shown again when the first request came to nothing", () => {
@@ -202,7 +292,6 @@ describe("a lease of an outlet that was started again", () => {
   it("is not shown once it has expired, nor where its token was never here", () => {
     const expired = holding();
     expired.reconnected(SECOND, 2_000);
-    expect(expired.mayResume(301_000)).toBe(false);
     expect(expired.asking(301_000)).toEqual({});
     const tokenless = new LeaseHolder(Math.random);
     tokenless.reconnected(FIRST, 0);
@@ -234,14 +323,14 @@ describe("a lease of an outlet that was started again", () => {
 
   it("that says it does not know it is shown it, without a word of InfluxDB's refusing it", () => {
     const holder = holding();
-    holder.unknown("a");
+    holder.unknown("a", 2_000);
     expect(holder.current(2_000)).toBeUndefined();
     expect(holder.needsRequest(2_000)).toBe(true);
     const question = holder.asking(2_000);
     expect(question.held?.leaseId).toBe("a");
     expect(question.rejected).toBeUndefined();
     holder.granted(grant("b"), 3_000);
-    holder.unknown("a");
+    holder.unknown("a", 2_000);
     expect(holder.current(3_000)?.leaseId).toBe("b");
   });
 

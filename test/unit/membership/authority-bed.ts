@@ -156,7 +156,7 @@ export async function anAuthorityEnd(options: EndOptions) {
   });
   const credential = options.credential ? options.credential(identity) : own;
   const acceptor = new Acceptor({
-    addresses: [{ host: "127.0.0.1", port: options.port ?? PORT }],
+    addresses: [{ transport: "tcp", host: "127.0.0.1", port: options.port ?? PORT, path: "" }],
     wires: options.wires,
     ticker: new Ticker(),
     session: {

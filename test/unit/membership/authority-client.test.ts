@@ -6,6 +6,7 @@ import { nodeProvider } from "../../../src/crypto/node-provider.ts";
 import { readPass, verifyTicketProof } from "../../../src/identity/ticket.ts";
 import { AuthorityClient } from "../../../src/membership/authority-client.ts";
 import type { Acceptor } from "../../../src/transport/acceptor.ts";
+import { directConnector } from "../../../src/transport/connector.ts";
 import { Ticker } from "../../../src/transport/ticker.ts";
 import { refusing } from "../../harness/channel-nodes.ts";
 import { MemoryWires } from "../../harness/memory-wires.ts";
@@ -53,7 +54,7 @@ class Bed {
   readonly party = aParty(this.device, () => ({ credential: "the node's own" }));
   readonly trust = this.signer.trust(systemClock);
   readonly client = new AuthorityClient({
-    wires: this.wires,
+    connector: directConnector(this.wires),
     ticker: new Ticker(),
     party: this.party,
     limits: defaultLimits,
@@ -244,7 +245,7 @@ describe("an authority that cannot be had", () => {
 
   it("is unavailable when it has no address that can be dialled", async () => {
     const bed = new Bed();
-    const addresses = ["wss://authority.example.com", "tcp://[::zz]:1", "tcp://host:0", "tcp://host:70000"];
+    const addresses = ["quic://authority.example.com", "tcp://[::zz]:1", "tcp://host:0", "tcp://host:70000"];
     const result = await outcome(
       bed.client.renew({ authorityKey: bed.signer.key.publicKey, addresses, credential: undefined }),
     );

@@ -454,7 +454,7 @@ describe("renewing", () => {
 
   it("keeps the addresses that it knows when it is told none that it can dial", async () => {
     const { bed, keeper } = await member({ issuedAtMs: NOW_MS - 20 * HOUR_MS });
-    bed.outletAddresses = ["wss://elsewhere.example.com"];
+    bed.outletAddresses = ["quic://elsewhere.example.com"];
     await pass(10_000);
     expect(bed.asked).toHaveLength(1);
     expect(keeper.outletAddresses()).toEqual(["tcp://outlet:4433"]);
@@ -512,6 +512,24 @@ describe("when no outlet can be reached", () => {
       await pass(1_000);
     }
     expect(bed.asked.map(({ what }) => what)).toEqual(["renew", "renew"]);
+  });
+
+  it("the authority is asked again soon where the old outlet is gone and no new one has come yet", async () => {
+    const { bed, keeper } = await member();
+    const [known] = keeper.outletAddresses();
+    bed.outletAddresses = [];
+    keeper.noteUnreachable();
+    await pass(30_000);
+    expect(bed.asked).toHaveLength(1);
+    // It may be the authority that has forgotten.
+    expect(keeper.outletAddresses()).toEqual([known]);
+    bed.outletAddresses = ["tcp://moved:4433"];
+    for (let seconds = 0; seconds < 30; seconds++) {
+      keeper.noteUnreachable();
+      await pass(1_000);
+    }
+    expect(keeper.outletAddresses()).toEqual(["tcp://moved:4433"]);
+    expect(bed.asked).toHaveLength(2);
   });
 
   it("it is not asked where it is no other node than the outlet", async () => {

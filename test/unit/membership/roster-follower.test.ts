@@ -6,6 +6,7 @@ import type { Identifier } from "../../../src/identity/identifier.ts";
 import type { Member, MemberState } from "../../../src/identity/roster.ts";
 import { type BarredStore, RosterFollower } from "../../../src/membership/roster-follower.ts";
 import type { Acceptor } from "../../../src/transport/acceptor.ts";
+import { directConnector } from "../../../src/transport/connector.ts";
 import { Ticker } from "../../../src/transport/ticker.ts";
 import { MemoryLog } from "../../harness/channel-nodes.ts";
 import { MemoryWires } from "../../harness/memory-wires.ts";
@@ -122,7 +123,7 @@ class Bed {
       suite: "AESGCM",
       keepaliveMs: 120_000,
       maxAgeMs: 3_600_000,
-      wires: this.wires,
+      connector: directConnector(this.wires),
       ticker: new Ticker(),
       trust: this.signer.trust(systemClock),
       authorityAddresses: () => [`tcp://127.0.0.1:${PORT}`],

@@ -14,6 +14,7 @@ import { AuthorityClient, type Grant } from "../../../src/membership/authority-c
 import { RosterFollower } from "../../../src/membership/roster-follower.ts";
 import { Trust } from "../../../src/membership/trust.ts";
 import { Acceptor } from "../../../src/transport/acceptor.ts";
+import { directConnector } from "../../../src/transport/connector.ts";
 import { Ticker } from "../../../src/transport/ticker.ts";
 import { MemoryLog } from "../../harness/channel-nodes.ts";
 import { MemoryWires } from "../../harness/memory-wires.ts";
@@ -54,7 +55,7 @@ async function open(): Promise<void> {
     wallMs: bed.clock.wallMs,
   });
   const acceptor = new Acceptor({
-    addresses: [{ host: "127.0.0.1", port: PORT }],
+    addresses: [{ transport: "tcp", host: "127.0.0.1", port: PORT, path: "" }],
     wires,
     ticker: new Ticker(),
     session: {
@@ -92,7 +93,7 @@ async function pass(ms: number): Promise<void> {
 
 function clientOf(identity: Identity): AuthorityClient {
   return new AuthorityClient({
-    wires,
+    connector: directConnector(wires),
     ticker: new Ticker(),
     party: aParty(identity),
     limits: defaultLimits,
@@ -194,7 +195,7 @@ describe("an outlet elsewhere", () => {
       suite: "AESGCM",
       keepaliveMs: 120_000,
       maxAgeMs: 3_600_000,
-      wires,
+      connector: directConnector(wires),
       ticker: new Ticker(),
       trust: trusting(),
       authorityAddresses: () => [ADDRESS],
@@ -248,7 +249,7 @@ describe("an outlet elsewhere", () => {
       suite: "AESGCM",
       keepaliveMs: 120_000,
       maxAgeMs: 3_600_000,
-      wires,
+      connector: directConnector(wires),
       ticker: new Ticker(),
       trust: trusting(),
       authorityAddresses: () => [ADDRESS],

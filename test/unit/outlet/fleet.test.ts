@@ -195,6 +195,8 @@ class Member {
     } catch (thrown) {
       this.#holder.failed(time.nowMs, Fault.from(thrown).retryAfterMs);
     }
+    // It writes, as a device does: a lease that nobody uses would not be renewed.
+    this.#holder.use(time.nowMs);
     const nextMs = this.#holder.nextRequestMs() ?? time.nowMs;
     time.schedule(Math.max(1, nextMs - time.nowMs), () => void this.ask());
   }

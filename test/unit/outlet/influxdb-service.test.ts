@@ -8,18 +8,16 @@ import {
   type ReplyHead,
   type RequestHead,
 } from "../../../src/channel/exchange.ts";
+import { discard } from "../../../src/channel/fault-reply.ts";
 import type { Peer } from "../../../src/channel/handshake.ts";
 import type { Stream, StreamHandler } from "../../../src/channel/stream.ts";
 import { type Attributes, NO_ATTRIBUTES, parseAttributes } from "../../../src/identity/attributes.ts";
 import type { Identifier } from "../../../src/identity/identifier.ts";
-import {
-  discard,
-  InfluxdbService,
-  type InfluxdbServiceOptions,
-} from "../../../src/outlet/influxdb-service.ts";
+import { InfluxdbService, type InfluxdbServiceOptions } from "../../../src/outlet/influxdb-service.ts";
 import { ProfileBook } from "../../../src/outlet/lease-profile.ts";
 import { ServiceDirectory } from "../../../src/outlet/service-directory.ts";
 import type { Upstream, UpstreamHandler, UpstreamRequest } from "../../../src/outlet/upstream.ts";
+import { WritePace } from "../../../src/outlet/write-pace.ts";
 import { parsePolicy } from "../../../src/policy/policy.ts";
 import { parseTemplate } from "../../../src/policy/template.ts";
 import { LeaseBed, LIFETIME_MS, settled } from "./lease-bed.ts";
@@ -90,6 +88,7 @@ class ServiceBed {
           return { resume() {}, abort() {} };
         },
       } as unknown as Upstream,
+      pace: undefined,
       maxBodyBytes: 1_000,
       leaseLifetimeMs: LIFETIME_MS,
       log,
@@ -100,7 +99,7 @@ class ServiceBed {
       return discard(stream);
     };
     this.directory = new ServiceDirectory({
-      services: [this.service],
+      services: { influxdb: [this.service], tcp: [] },
       log,
       ...(withAuthority ? { authority } : {}),
     });
@@ -370,5 +369,49 @@ describe("a stream that is for no service", () => {
     const stream = new RecordedStream();
     bed.directory.accept(stream, new TextEncoder().encode("{"), { identifier: M } as Peer).onEnd();
     expect(stream.resets).toEqual(["protocol"]);
+  });
+});
+
+describe("a crowd that comes back", () => {
+  const crowdOf = (count: number, { service }: ServiceBed): void => {
+    for (let i = 0; i < count; i++) {
+      try {
+        service.pace?.begin(`other-${i}`);
+      } catch {
+        // Its turn is later: that makes the crowd.
+      }
+    }
+  };
+  const pace = () =>
+    new WritePace({ windowMs: 30_000, maxWrites: 256, clock: { monotonicMs: () => 0, wallMs: () => 0 } });
+
+  it("is told when its turn is, in writes alone, without a warning for each", async () => {
+    const bed = await serviceBed({ pace: pace() });
+    const token = await bed.member(M, {}).token(M);
+    crowdOf(200, bed);
+    const refused = await bed.write(M, token);
+    expect(refused).toEqual({ kind: "fault", code: "upstream.paced", retryAfterMs: expect.any(Number) });
+    expect(bed.sent).toEqual([]);
+    expect(bed.service.counts).toMatchObject({ requests: 0, refused: 0, active: 0 });
+    expect(
+      bed.leases.lines.filter((line) => line.includes("request.refused") && line.includes("warn")),
+    ).toEqual([]);
+    const ping = await bed.ask(M, {
+      kind: "http",
+      service: "influxdb",
+      method: "GET",
+      target: "/ping",
+      headers: [],
+    });
+    expect(ping).toMatchObject({ kind: "http", status: 204 });
+  });
+
+  it("a write that is over makes room for the member's next", async () => {
+    const bed = await serviceBed({ pace: pace() });
+    const token = await bed.member(M, {}).token(M);
+    expect(await bed.write(M, token)).toMatchObject({ status: 204 });
+    crowdOf(200, bed);
+    expect(await bed.write(M, token)).toMatchObject({ status: 204 });
+    expect(await bed.write(M, token)).toMatchObject({ status: 204 });
   });
 });

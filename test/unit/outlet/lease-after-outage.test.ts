@@ -36,6 +36,27 @@ describe("a lease whose expiry InfluxDB has slept through", () => {
     expect(perMinute).toBeLessThan(40);
   });
 
+  it("H14 leaves its member unserved with InfluxDB's trouble as the reason, told at once", async () => {
+    const bed = await new LeaseBed().start();
+    const { renewInMs } = await bed.result(bed.lease("m"));
+    // Two at a time are all that a member may have: in the overlap of a renewal it has them.
+    await bed.time.advance(renewInMs);
+    await bed.result(bed.lease("m"));
+    expect(bed.influxdb.authorizations.size).toBe(2);
+    bed.influxdb.stop();
+    for (let asked = 0; asked < 60; asked++) {
+      await bed.time.advance(LIFETIME_MS / 10);
+      const askedMs = bed.time.nowMs;
+      const told = await bed.lease("m").catch((fault: Fault) => fault);
+      expect(bed.time.nowMs).toBe(askedMs);
+      if (askedMs < 2 * LIFETIME_MS) continue;
+      expect(told).toMatchObject({ code: "lease.unavailable" });
+    }
+    bed.influxdb.recover();
+    await bed.time.advance(GRACE_MS);
+    await bed.result(bed.lease("m"));
+  });
+
   it("L3 is not held up by one that InfluxDB will not delete", async () => {
     const bed = await new LeaseBed().start();
     for (let i = 0; i < 50; i++) await bed.result(bed.lease(`m${i}`));

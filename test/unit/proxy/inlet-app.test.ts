@@ -293,7 +293,7 @@ describe("trouble", () => {
     const { send, uplink } = fixture({
       held: null,
       replacement: new Promise(() => {}),
-      limits: { waitMs: 20 },
+      limits: { answerMs: 20 },
     });
     await expectFault(await send("POST", WRITE, { body: "x" }), "lease.unavailable", 503);
     expect(uplink.streams).toEqual([]);
@@ -352,7 +352,7 @@ describe("trouble", () => {
 
   it("H20 of our own making tells neither message nor stack", async () => {
     const lease = {
-      current: () => {
+      use: () => {
         throw new Error("secret detail");
       },
       replace: () => Promise.reject(new Error("x")),
@@ -424,7 +424,7 @@ describe("once more", () => {
 
   it("H15 no new lease is 503", async () => {
     const lease = {
-      current: () => LEASE,
+      use: () => LEASE,
       replace: () => Promise.reject(new Fault("lease.unavailable", "none")),
       replacement: () => undefined,
       refusal: () => undefined,

@@ -51,7 +51,7 @@ export function inletFixture(options: FixtureOptions = {}): InletFixture {
   const app = createInletApp({
     service: "influxdb",
     lease: {
-      current: () => held ?? undefined,
+      use: () => held ?? undefined,
       replace: async (leaseId, why) => {
         replaced.push(`${leaseId} ${why}`);
         return { ...LEASE, leaseId: "lease-2", token: new Secret("leased-token-2") };

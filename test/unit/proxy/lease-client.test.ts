@@ -41,7 +41,7 @@ class Bed {
   /** With a lease of the first run. */
   async holding(): Promise<this> {
     this.client.connected(FIRST);
-    await until(() => this.client.current() !== undefined);
+    await until(() => this.client.status().held);
     return this;
   }
 
@@ -83,8 +83,8 @@ describe("a lease client", () => {
   it("shows its lease to another run of the outlet, soon and by itself", async () => {
     const bed = await new Bed(() => 0.1).holding();
     bed.client.connected(SECOND);
-    expect(bed.client.current()).toBeUndefined();
-    await until(() => bed.client.current() !== undefined);
+    expect(bed.client.status().held).toBe(false);
+    await until(() => bed.client.status().held);
     expect(bed.asked[1]).toEqual({ kind: "lease", service: "influxdb", held: HELD });
     expect(bed.lines.at(-1)).toContain('"resumed":true');
   });
@@ -101,7 +101,7 @@ describe("a lease client", () => {
   it("does not ask again over another channel to the same run", async () => {
     const bed = await new Bed().holding();
     bed.client.connected(FIRST);
-    expect(bed.client.current()?.leaseId).toBe("a");
+    expect(bed.client.status().leaseId).toBe("a");
     expect(bed.asked).toHaveLength(1);
   });
 
@@ -125,7 +125,7 @@ describe("a lease client", () => {
     expect((await bed.client.replacement())?.leaseId).toBe("b");
     expect(bed.lines.at(-1)).toContain('"resumed":false');
     bed.client.connected(SECOND);
-    expect(bed.client.current()?.leaseId).toBe("b");
+    expect(bed.client.status().leaseId).toBe("b");
   });
 
   it("lets nobody wait for an outlet that has just refused, and tells how long that lasts", async () => {
@@ -162,10 +162,63 @@ describe("a lease client", () => {
     expect(bed.asked.slice(1).map(({ held }) => held)).toEqual([HELD, HELD]);
   });
 
+  it("does not renew a lease that no request has used, and gets the next one for who wants it", async () => {
+    const bed = new Bed();
+    bed.answers = [granted("a", 200), granted("b", 60_000)];
+    await bed.holding();
+    await until(() => bed.client.status().state === "idle");
+    expect(bed.client.use()).toBeUndefined();
+    expect(bed.asked).toHaveLength(1);
+    const waiting = Array.from({ length: 20 }, () => bed.client.replacement());
+    for (const lease of await Promise.all(waiting)) expect(lease?.leaseId).toBe("b");
+    expect(bed.asked).toHaveLength(2);
+    // Whoever waited for it uses it.
+    expect(bed.client.status()).toMatchObject({ state: "held", renewInMs: expect.any(Number) });
+  });
+
+  it("renews a lease that one request has used, in time and without another, and then no more", async () => {
+    const bed = new Bed();
+    bed.answers = [granted("a", 300), granted("b", 1_500), granted("c", 1_500)];
+    await bed.holding();
+    await until(() => bed.client.status().state === "idle");
+    expect((await bed.client.replacement())?.leaseId).toBe("b");
+    await until(() => bed.client.status().leaseId === "c");
+    await until(() => bed.client.status().state === "idle");
+    expect(bed.asked).toHaveLength(3);
+  });
+
+  it("renews a lease whose first use comes after its time for that", async () => {
+    const bed = new Bed();
+    bed.answers = [granted("a", 4_000), granted("b")];
+    await bed.holding();
+    await until(() => bed.client.status().expiresInMs! < 1_900);
+    expect(bed.asked).toHaveLength(1);
+    expect(bed.client.use()?.leaseId).toBe("a");
+    await until(() => bed.client.status().leaseId === "b");
+  });
+
+  it("lets a request wait for the first lease", async () => {
+    const bed = new Bed();
+    bed.client.connected(FIRST);
+    expect(bed.client.use()).toBeUndefined();
+    expect((await bed.client.replacement())?.leaseId).toBe("a");
+    expect(bed.asked).toHaveLength(1);
+  });
+
+  it("says where tokens are when the lease has lapsed, and asks nothing over a new channel", async () => {
+    const bed = new Bed();
+    bed.answers = [granted("a", 100)];
+    await bed.holding();
+    await until(() => bed.client.status().state === "idle");
+    for (const run of [FIRST, SECOND]) bed.client.connected(run);
+    expect(bed.client.status()).toMatchObject({ held: false, state: "idle", tokenAt: "inlet" });
+    expect(bed.asked).toHaveLength(1);
+  });
+
   it("L14 logs and shows neither token nor seal", async () => {
     const bed = await new Bed().holding();
     await bed.client.replace("a", "unknown");
-    const shown = bed.lines.join() + JSON.stringify([bed.client.status(), bed.client.current()]);
+    const shown = bed.lines.join() + JSON.stringify([bed.client.status(), bed.client.use()]);
     expect(shown).toContain("lease.granted");
     expect(shown).not.toMatch(/token-a|resume-a/);
   });

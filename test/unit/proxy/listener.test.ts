@@ -120,11 +120,10 @@ describe("listener", () => {
         if (i % 5 !== 0) client.socket.write(i % 5 === 3 ? "1\r\na\r\n" : "a");
     }, 50);
     ended.push(() => clearInterval(drip));
-    for (let i = 0; i < 20; i++) {
-      expect(
-        (await sendRaw(listener.address, WRITE, { enough: (text) => text.includes("\r\n\r\n") })).statuses,
-      ).toEqual([204]);
-    }
+    // Telegraf waits for 5 s.
+    const answered = { enough: (text: string) => text.includes("\r\n\r\n"), withinMs: 5_000 };
+    for (let i = 0; i < 20; i++)
+      expect((await sendRaw(listener.address, WRITE, answered)).statuses).toEqual([204]);
     const dripped = slow.filter((_, i) => i % 5 >= 2);
     await until(() => dripped.every((client) => client.isClosed()), 10_000);
     for (const client of dripped)
@@ -164,7 +163,6 @@ describe("listener", () => {
       more(stream);
     };
     uplink.onConsumed = (stream) => queueMicrotask(() => more(stream));
-    const before = process.memoryUsage().rss;
     const socket = connect(connectTo(listener.address));
     ended.push(() => socket.destroy());
     let received = 0;
@@ -176,8 +174,8 @@ describe("listener", () => {
       last = sent;
       return still && sent > 0;
     });
+    // What the listener holds was sent. (The memory of this process is that of other tests, too, which run beside.)
     expect(sent).toBeLessThan(32 * 1024 * 1024);
-    expect(process.memoryUsage().rss - before).toBeLessThan(64 * 1024 * 1024);
     socket.on("data", (chunk) => {
       received += chunk.length;
     });

@@ -1,12 +1,10 @@
 import { spawnSync } from "node:child_process";
 import { chmod, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { afterAll, describe, expect, it } from "vitest";
+import { describe, expect, it } from "vitest";
 import { commandStore } from "../../../src/secrets/command-store.ts";
 import { eventually } from "../../harness/eventually.ts";
-import { removeTempDirs, tempDir } from "../../harness/temporary.ts";
-
-afterAll(removeTempDirs);
+import { tempDir } from "../../harness/temporary.ts";
 
 interface Call {
   readonly key?: string;

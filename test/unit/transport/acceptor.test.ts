@@ -101,6 +101,38 @@ describe("Acceptor", () => {
     await eventually("those over the cap are closed", () => memory.open.length === 12_288);
   });
 
+  it("C10 connections whose WebSocket is not open yet are half open, too, and under the same cap", async () => {
+    const { acceptor, port } = await outletWith({ path: "/culvert" });
+    const one = stranger(port, Buffer.from("GET /culvert HTTP/1.1\r\n"));
+    await eventually("half open", () => acceptor.counts.halfOpen === 1);
+    one.socket.destroy();
+    await eventually("let go", () => acceptor.counts.halfOpen === 0);
+    expect(acceptor.counts).toMatchObject({ live: 0, accepted: 0 });
+
+    const memory = new MemoryWires();
+    const full = (await outletWith({ wires: memory, ports: [1], path: "/culvert" })).acceptor;
+    const silent = { onData() {}, onWritable() {}, onClose() {} };
+    for (let i = 0; i < 12_340; i++)
+      memory.dial(
+        { host: "", port: 1 },
+        () => silent,
+        () => {},
+      );
+    await eventually("those over the cap are closed", () => memory.open.length === 12_288);
+    expect(full.counts).toMatchObject({ halfOpen: 12_288, refused: 52 });
+  });
+
+  it("turns away at a WebSocket, too, whose address is not allowed, before its request is read", async () => {
+    const { acceptor, port } = await outletWith({ path: "/culvert", allows: () => false });
+    const one = stranger(port, Buffer.from("GET /culvert HTTP/1.1\r\nHost: x\r\n\r\n"));
+    let answered = 0;
+    one.socket.on("data", (chunk: Buffer) => {
+      answered += chunk.length;
+    });
+    await eventually("closed", () => one.closed);
+    expect([answered, acceptor.counts]).toMatchObject([0, { notAllowed: 1, refused: 1, halfOpen: 0 }]);
+  });
+
   it("turns away whose address is not allowed, before a byte is read, with a line a second", async () => {
     const memory = new MemoryWires();
     const asked: string[] = [];
@@ -186,16 +218,18 @@ describe("Acceptor", () => {
     expect(acceptor.linksOf(other.identity.identifier)).toHaveLength(1);
   });
 
-  it("drain lets a request finish; close ends the rest in good order", async () => {
+  it("drain lets a request finish; finish ends the channel in good order", async () => {
     const { acceptor, port, log } = await outletWith();
     const { dialer } = await up(port);
     const reply = new Recorder();
     const stream = dialer.openStream(text("head"), reply);
     await eventually("busy", () => acceptor.busy);
-    acceptor.drain(30_000);
+    acceptor.drain();
     stream.write(text("body"));
     stream.end();
     await eventually("an answer", () => reply.ends === 1);
+    expect(acceptor.counts.live).toBe(1);
+    acceptor.finish();
     await eventually("the inlet has left", () => log.of("channel.closed").length === 1);
     expect(log.of("channel.closed")[0]?.fault).toBeUndefined();
   });

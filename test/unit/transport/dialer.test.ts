@@ -84,11 +84,32 @@ describe("reconnecting", () => {
     expect(gaps.slice(0, 7)).toEqual([1, 2, 4, 8, 10, 10, 10]);
   });
 
-  it("tries several addresses in turn", async () => {
-    const { wires, inlet } = await connected({ ports: [1, 2, PORT], random: () => 0.5 });
-    await pass(5_000);
-    expect(wires.dials.map(({ port }) => port)).toEqual([1, 2, PORT]);
+  it("tries one address after the other at once, and waits when none is left", async () => {
+    const { wires, inlet } = await connected({ ports: [1, 2, 3], random: () => 0.5 });
+    for (let i = 0; i < 4; i++) await pass(5);
+    expect(wires.dials.map(({ port }) => port)).toEqual([1, 2, 3]);
+    expect(inlet.log.of("channel.retry")).toMatchObject([{ attempt: 1, wait_ms: 500 }]);
+    await pass(400);
+    expect(wires.dials).toHaveLength(3);
+    for (let i = 0; i < 4; i++) await pass(50);
+    expect(wires.dials.map(({ port }) => port)).toEqual([1, 2, 3, 1, 2, 3]);
+    expect(inlet.log.of("channel.retry")).toHaveLength(2);
+  });
+
+  it("prefers the first address: each new channel is tried there first, whichever serves now", async () => {
+    const { wires, inlet } = await connected({ ports: [1, PORT], maxAgeMs: 60_000, random: () => 0 });
+    await pass(20);
     expect(inlet.dialer.up).toBe(true);
+    // Replaced by age: the first is tried, and while it is away the second makes the new channel.
+    await pass(61_000);
+    expect(wires.dials.map(({ port }) => port)).toEqual([1, PORT, 1, PORT]);
+    expect(inlet.dialer.status().connects).toBe(2);
+    const first = anAcceptor({ wires, ports: [1] });
+    await first.acceptor.start();
+    stops.push(first.acceptor);
+    await pass(61_000);
+    expect(wires.dials.slice(4).map(({ port }) => port)).toEqual([1]);
+    expect(inlet.dialer.peer?.identifier).toBe(first.identity.identifier);
   });
 
   it("gives up a dial that gets no answer, and goes on to the next address", async () => {
@@ -99,7 +120,7 @@ describe("reconnecting", () => {
     const { dialer } = aDialer({ wires, ports: [1, PORT] });
     stops.push(dialer, acceptor);
     dialer.start();
-    await pass(9_000);
+    await pass(4_000);
     expect([dialer.up, wires.dials.length]).toEqual([false, 1]);
     await pass(2_000);
     expect(dialer.up).toBe(true);
@@ -219,31 +240,132 @@ describe("a channel that grows old", () => {
 });
 
 describe("going away", () => {
-  it("streams that are open finish, and the next dial waits for the hint", async () => {
-    const { wires, inlet, outlet } = await connected({ random: () => 0.5 });
-    const { stream, reply } = opened(inlet.dialer);
+  const ELSEWHERE = 4434;
+
+  async function withTwoOutlets(options: Partial<Parameters<typeof aDialer>[0]> = {}) {
+    const { wires, outlet, inlet } = await connected({ ports: [PORT, ELSEWHERE], ...options });
+    const other = anAcceptor({ wires, ports: [ELSEWHERE] });
+    stops.push(other.acceptor);
+    return { wires, outlet, inlet, other };
+  }
+
+  it("the channel serves on until another is up, elsewhere; what is under way on it finishes", async () => {
+    const { wires, inlet, outlet, other } = await withTwoOutlets({ random: () => 0.5 });
+    await other.acceptor.start();
+    const old = opened(inlet.dialer);
     await turns();
-    outlet.acceptor.drain(5_000);
+    outlet.acceptor.drain();
     await turns();
-    expect([inlet.dialer.up, inlet.ups]).toEqual([false, ["up", "down"]]);
-    expect(outlet.acceptor.busy).toBe(true);
-    stream.write(text("body"));
-    stream.end();
-    await pass(3_000);
-    expect([reply.bytes, reply.ends]).toEqual([4, 1]);
-    expect(outlet.acceptor.busy).toBe(false);
-    expect(wires.dials).toHaveLength(1);
-    await pass(3_000);
-    expect(wires.dials).toHaveLength(2);
+    expect(inlet.dialer.up).toBe(true);
+    const meanwhile = opened(inlet.dialer);
+    await turns();
+    expect(outlet.acceptor.links[0]?.session.streamCount).toBe(2);
+
+    await pass(1_000);
+    await pass(10);
+    expect(wires.dials.map(({ port }) => port)).toEqual([PORT, PORT, ELSEWHERE]);
+    expect(inlet.dialer.peer?.identifier).toBe(other.identity.identifier);
+    const fresh = opened(inlet.dialer);
+    await turns();
+    expect(other.acceptor.links[0]?.session.streamCount).toBe(1);
+    for (const { stream } of [old, meanwhile, fresh]) {
+      stream.write(text("body"));
+      stream.end();
+    }
+    await pass(1_000);
+    for (const { reply } of [old, meanwhile, fresh]) expect([reply.bytes, reply.ends]).toEqual([4, 1]);
+    expect(outlet.log.of("channel.closed")).toMatchObject([{ fault: undefined }]);
+    expect(inlet.ups).toEqual(["up", "up"]);
   });
 
-  it("a hint of 49 days is not obeyed, nor taken for none", async () => {
-    const { wires, outlet } = await connected();
-    outlet.acceptor.drain(0xffffffff);
-    await pass(290_000);
+  it("nobody dials before the hint, and an hour's is cut to minutes", async () => {
+    const { wires, inlet, outlet } = await connected();
+    outlet.acceptor.links[0]!.session.goAway("draining", 5_000);
+    await pass(4_900);
     expect(wires.dials).toHaveLength(1);
+    await pass(1_200);
+    expect(wires.dials).toHaveLength(2);
+    outlet.acceptor.links.at(-1)!.session.goAway("draining", 0xffffffff);
+    await pass(290_000);
+    expect([wires.dials.length, inlet.dialer.up]).toEqual([2, true]);
     await pass(15_000);
-    expect(wires.dials.length).toBeGreaterThan(1);
+    expect(wires.dials.length).toBeGreaterThan(2);
+  });
+
+  it("an address that answers no more costs no time: the next one is dialled at once", async () => {
+    const { inlet, outlet, other } = await withTwoOutlets({
+      ports: [PORT, 1, 2, PORT, ELSEWHERE],
+      random: () => 0.999,
+    });
+    await other.acceptor.start();
+    outlet.acceptor.drain();
+    await pass(1_000);
+    for (let i = 0; i < 10; i++) await pass(10);
+    expect(inlet.dialer.peer?.identifier).toBe(other.identity.identifier);
+  });
+
+  it("where there is no other, the channel serves until it ends, and then a restarted outlet is found soon", async () => {
+    const { wires, inlet, outlet } = await connected({ random: () => 0.999 });
+    outlet.acceptor.drain();
+    await pass(20_000);
+    expect(wires.dials.length).toBeGreaterThan(2);
+    expect([inlet.dialer.up, inlet.ups]).toEqual([true, ["up"]]);
+
+    outlet.acceptor.finish();
+    await turns();
+    expect([inlet.dialer.up, inlet.ups]).toEqual([false, ["up", "down"]]);
+    const again = anAcceptor({ wires, ports: [PORT] });
+    stops.push(again.acceptor);
+    await again.acceptor.start();
+    await pass(1_000);
+    expect(inlet.dialer.up).toBe(true);
+  });
+
+  it("a channel that ends before its hint is over leaves the hint standing", async () => {
+    const { wires, inlet, outlet, other } = await withTwoOutlets({ random: () => 0 });
+    await other.acceptor.start();
+    outlet.acceptor.links[0]!.session.goAway("draining", 20_000);
+    await turns();
+    outlet.acceptor.close("draining");
+    await pass(19_000);
+    expect([inlet.dialer.up, wires.dials.length]).toEqual([false, 1]);
+    await pass(1_000);
+    await pass(10);
+    expect(inlet.dialer.up).toBe(true);
+  });
+
+  it("an outlet that finishes takes no more streams, and ends a channel with its last one", async () => {
+    const { inlet, outlet } = await connected();
+    const { stream, reply } = opened(inlet.dialer);
+    await turns();
+    outlet.acceptor.drain();
+    outlet.acceptor.finish();
+    const late = opened(inlet.dialer);
+    await turns();
+    expect(late.reply.resets.map(({ code }) => code)).toEqual(["stream.refused"]);
+    stream.write(text("body"));
+    stream.end();
+    await turns();
+    expect([reply.bytes, reply.ends, outlet.acceptor.busy]).toEqual([4, 1, false]);
+  });
+
+  it("an outlet that says it again and again gets one fresh channel, not a storm", async () => {
+    const { wires, inlet, outlet } = await connected({ random: () => 0.5 });
+    for (let i = 0; i < 1_000; i++) outlet.acceptor.links[0]!.session.goAway("normal", 0);
+    await pass(5_000);
+    expect([wires.dials.length, inlet.dialer.up]).toEqual([2, true]);
+    expect(inlet.log.of("channel.going-away")).toHaveLength(1);
+  });
+
+  it("an outlet that says it on every channel is obeyed less and less often", async () => {
+    const { wires, inlet, outlet } = await connected({ random: () => 0.5 });
+    for (let second = 0; second < 60; second++) {
+      for (const { session } of outlet.acceptor.links) session.goAway("normal", 0);
+      await pass(1_000);
+    }
+    expect(wires.dials.length).toBeLessThan(16);
+    expect(inlet.dialer.up).toBe(true);
+    expect(wires.open.length).toBeLessThan(3);
   });
 
   it("a channel that is made while the outlet drains is told to go as well", async () => {
@@ -254,9 +376,27 @@ describe("going away", () => {
     stops.push(dialer, acceptor);
     dialer.start();
     while (acceptor.counts.halfOpen === 0) await new Promise((resolve) => setImmediate(resolve));
-    acceptor.drain(60_000);
+    acceptor.drain();
     await turns();
     expect(log.of("channel.going-away")).toHaveLength(1);
+  });
+
+  it("each inlet of an outlet that drains has a slot of its own, all of them within three seconds", async () => {
+    const wires = new MemoryWires();
+    const { acceptor } = anAcceptor({ wires, ports: [PORT] });
+    await acceptor.start();
+    const inlets = Array.from({ length: 20 }, () => aDialer({ wires, ports: [PORT] }));
+    stops.push(acceptor, ...inlets.map(({ dialer }) => dialer));
+    for (const { dialer } of inlets) dialer.start();
+    await pass(1_000);
+    expect(acceptor.drain()).toBe(100);
+    await turns();
+    const hints = inlets.flatMap(({ log }) =>
+      log.of("channel.going-away").map(({ backoff_ms }) => backoff_ms),
+    );
+    expect(hints.toSorted((a, b) => Number(a) - Number(b))).toEqual(
+      Array.from({ length: 20 }, (_, i) => i * 5),
+    );
   });
 });
 
