@@ -124,6 +124,7 @@ export class CulvertNode {
     return (await (await fetch(`${this.statusUrl}/status`)).json()) as NodeStatus;
   }
 
+  /** Patient by default: a node that finds its peer not there yet tries again after ten seconds at the latest. */
   async untilReady(patience: Patience = {}): Promise<void> {
     await eventually(
       `readiness of ${this.#binary}`,
@@ -132,7 +133,7 @@ export class CulvertNode {
         if (!response.ok) throw new Error(await response.text());
         return true;
       },
-      patience,
+      { deadlineMs: 25_000, ...patience },
     );
   }
 

@@ -46,13 +46,22 @@ export interface LoadBalancer {
   stop(): Promise<void>;
 }
 
-/** As docs/wss.md has it, but for names, ports and files. */
+export interface LoadBalancerOptions {
+  readonly port: number;
+  readonly certificate: Certificate;
+  readonly targetPort: number;
+}
+
+/**
+ * As docs/wss.md has it, but for names, ports and files. The node behind it has to listen by then: HAProxy takes one
+ * that fails its first check for down, and answers 503 until two checks, two seconds apart, have gone well.
+ */
 export async function startLoadBalancer(
   peer: "nginx" | "haproxy",
-  { certificate, targetPort }: { certificate: Certificate; targetPort: number },
+  { port, certificate, targetPort }: LoadBalancerOptions,
 ): Promise<LoadBalancer> {
+  if (!(await accepts(targetPort))) throw new Error(`nothing listens behind ${peer}, at port ${targetPort}`);
   const folder = await tempDir(peer);
-  const port = await freePort();
   const bundle = join(folder, "bundle.pem");
   writeFileSync(bundle, certificate.cert + certificate.key);
   const text = documented(peer)

@@ -30,16 +30,16 @@ afterAll(async () => {
 for (const peer of ["nginx", "haproxy"] as const) {
   describePeer(peer, `behind ${peer}`, () => {
     async function behind(): Promise<{ pair: Pair; balancer: LoadBalancer; end(): Promise<void> }> {
-      const targetPort = await freePort();
-      const balancer = await startLoadBalancer(peer, { certificate, targetPort });
+      const [port, targetPort] = [await freePort(), await freePort()];
       const pair = await makePair({
         influxUrl: influx.url,
         adminToken: influx.operatorToken.reveal(),
         listen: `ws://127.0.0.1:${targetPort}/culvert`,
-        connect: `wss://localhost:${balancer.port}/culvert`,
+        connect: `wss://localhost:${port}/culvert`,
         inletChannel: `  tls_ca = "${authority.certFile}"\n  wss_host = "culvert.example.com"`,
       });
       await pair.outlet.start();
+      const balancer = await startLoadBalancer(peer, { port, certificate, targetPort });
       await pair.inlet.start();
       await pair.inlet.untilReady();
       const end = async (): Promise<void> => {
@@ -78,13 +78,13 @@ for (const peer of ["nginx", "haproxy"] as const) {
     });
 
     it("enrolls through it, with an address of the ticket's", { timeout: 60_000 }, async () => {
-      const targetPort = await freePort();
-      const balancer = await startLoadBalancer(peer, { certificate, targetPort });
-      const address = `wss://localhost:${balancer.port}/culvert`;
+      const [port, targetPort] = [await freePort(), await freePort()];
+      const address = `wss://localhost:${port}/culvert`;
       const office = await startAuthority({
         listen: `ws://127.0.0.1:${targetPort}/culvert`,
         advertise: [address],
       });
+      const balancer = await startLoadBalancer(peer, { port, certificate, targetPort });
       const folder = await tempDir("device");
       const config = join(folder, "culvert.toml");
       const tables = [

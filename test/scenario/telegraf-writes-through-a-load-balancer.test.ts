@@ -23,13 +23,13 @@ for (const peer of ["nginx", "haproxy"] as const) {
         const influx = await startRealInfluxDb();
         const tls = await CertificateAuthority.make("balancers");
         const certificate = tls.issue("balancer", "DNS:localhost");
-        const targetPort = await freePort();
-        const balancer = await startLoadBalancer(peer, { certificate, targetPort });
+        const [port, targetPort] = [await freePort(), await freePort()];
         const authority = await startAuthority({
           ...{ influxUrl: influx.url, adminToken: influx.operatorToken.reveal() },
           listen: `ws://127.0.0.1:${targetPort}/culvert`,
-          advertise: [`wss://localhost:${balancer.port}/culvert`],
+          advertise: [`wss://localhost:${port}/culvert`],
         });
+        const balancer = await startLoadBalancer(peer, { port, certificate, targetPort });
         const device = await makeDevice({
           ticket: await ticketFrom(authority.node),
           channel: `  tls_ca = "${tls.certFile}"`,
