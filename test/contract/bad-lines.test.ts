@@ -31,7 +31,7 @@ describeReal(["bad-network"], "a bad network", () => {
   const roundTripMs = (deadlineMs?: number) => echoedMs(network.address("far"), port, deadlineMs);
 
   it("is quick until it is told otherwise", async () => {
-    expect(await roundTripMs()).toBeLessThan(100);
+    expect(await quickestMs(roundTripMs)).toBeLessThan(100);
   });
 
   it("takes its time: a delay for each direction", async () => {
@@ -55,7 +55,7 @@ describeReal(["bad-network"], "a bad network", () => {
     await network.set("far", blackHole);
     await expect(roundTripMs(500)).rejects.toThrow("no echo");
     await network.set("far", {});
-    expect(await roundTripMs()).toBeLessThan(100);
+    expect(await quickestMs(roundTripMs)).toBeLessThan(100);
   });
 });
 
@@ -78,7 +78,7 @@ describeReal(["toxiproxy"], "a toxic line", () => {
   const roundTripMs = (deadlineMs?: number) => echoedMs("127.0.0.1", line.port, deadlineMs);
 
   it("is slow in each direction that it is told to be", async () => {
-    expect(await roundTripMs()).toBeLessThan(100);
+    expect(await quickestMs(roundTripMs)).toBeLessThan(100);
     await line.poison({ type: "latency", latency: 100 }, "up");
     expect(await roundTripMs()).toBeGreaterThanOrEqual(100);
     await line.poison({ type: "latency", latency: 100 });
@@ -96,7 +96,7 @@ describeReal(["toxiproxy"], "a toxic line", () => {
 
   it("is cured", async () => {
     await line.cure();
-    expect(await roundTripMs()).toBeLessThan(100);
+    expect(await quickestMs(roundTripMs)).toBeLessThan(100);
   });
 });
 
@@ -116,6 +116,13 @@ async function startEcho(options: {
   });
   await echo.waitForOutput(/listening/);
   return echo;
+}
+
+/** Of five: a machine that is busy for a moment is not the line's doing. */
+async function quickestMs(roundTripMs: () => Promise<number>): Promise<number> {
+  let quickest = Number.POSITIVE_INFINITY;
+  for (let i = 0; i < 5; i++) quickest = Math.min(quickest, await roundTripMs());
+  return quickest;
 }
 
 /** Connects, sends 20 kB and has them back. */
