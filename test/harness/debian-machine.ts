@@ -5,19 +5,14 @@
  */
 import { execFileSync } from "node:child_process";
 import { fileURLToPath } from "node:url";
-import { describe } from "vitest";
+import { describeHaving } from "./describe-having.ts";
 import { eventually } from "./eventually.ts";
 import { NotifySocket } from "./notify-socket.ts";
 import { run, Spawned } from "./spawned.ts";
 
 /** A `describe` that needs it. Without it, it is skipped and says so in its name; in CI that is an error. */
 export function describeMachine(name: string, body: () => void): void {
-  if (folder() !== "") {
-    describe(name, body);
-    return;
-  }
-  if (process.env.CI === "true") throw new Error("missing in CI: a Debian to boot (scripts/debian-machine)");
-  describe.skip(`${name} (skipped: no Debian to boot)`, body);
+  describeHaving(folder() !== "" ? [] : ["Debian to boot"], name, body);
 }
 
 export interface Outcome {

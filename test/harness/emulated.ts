@@ -1,17 +1,11 @@
 /** Binaries for arm64 Linux, run by emulation (scripts/arm64-emulator installs it). */
 import { execFileSync } from "node:child_process";
 import { fileURLToPath } from "node:url";
-import { describe } from "vitest";
+import { describeHaving } from "./describe-having.ts";
 
 /** A `describe` that runs some. Without emulation, it is skipped and says so in its name; in CI that is an error. */
 export function describeEmulated(name: string, body: () => void): void {
-  if (emulator().length > 0) {
-    describe(name, body);
-    return;
-  }
-  if (process.env.CI === "true")
-    throw new Error("missing in CI: emulation of arm64 (scripts/arm64-emulator)");
-  describe.skip(`${name} (skipped: no emulation of arm64)`, body);
+  describeHaving(emulator().length > 0 ? [] : ["emulation of arm64"], name, body);
 }
 
 export function emulated(

@@ -1,19 +1,14 @@
 /** moto, a stand-in for AWS (scripts/moto-server installs it), on a loopback port, with secrets in it. */
 import { execFileSync } from "node:child_process";
 import { fileURLToPath } from "node:url";
-import { describe } from "vitest";
+import { describeHaving } from "./describe-having.ts";
 import { eventually } from "./eventually.ts";
 import { Spawned } from "./spawned.ts";
 import { freePort } from "./temporary.ts";
 
 /** A `describe` that needs moto. Without it, it is skipped and says so in its name; in CI that is an error. */
 export function describeMoto(name: string, body: () => void): void {
-  if (python() !== "") {
-    describe(name, body);
-    return;
-  }
-  if (process.env.CI === "true") throw new Error("missing in CI: moto");
-  describe.skip(`${name} (skipped: no moto)`, body);
+  describeHaving(python() !== "" ? [] : ["moto"], name, body);
 }
 
 /** Whoever has these may do anything there. */

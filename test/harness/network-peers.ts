@@ -7,7 +7,7 @@ import { readFileSync, writeFileSync } from "node:fs";
 import { connect } from "node:net";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { describe } from "vitest";
+import { describeHaving } from "./describe-having.ts";
 import { eventually } from "./eventually.ts";
 import { Spawned } from "./spawned.ts";
 import { freePort, tempDir } from "./temporary.ts";
@@ -17,12 +17,7 @@ export type NetworkPeer = "nginx" | "haproxy" | "tinyproxy";
 
 /** A `describe` that needs one. Without it, it is skipped and says so in its name; in CI that is an error. */
 export function describePeer(peer: NetworkPeer, name: string, body: () => void): void {
-  if (installed().has(peer)) {
-    describe(name, body);
-    return;
-  }
-  if (process.env.CI === "true") throw new Error(`missing in CI: ${peer}`);
-  describe.skip(`${name} (skipped: no ${peer})`, body);
+  describeHaving(installed().has(peer) ? [] : [peer], name, body);
 }
 
 let found: ReadonlyMap<string, string> | undefined;

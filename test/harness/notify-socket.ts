@@ -1,18 +1,13 @@
 /** A service manager's end of sd_notify(3): a Unix datagram socket, which Python has and Bun and Node have not. */
 import { execFileSync } from "node:child_process";
 import { join } from "node:path";
-import { describe } from "vitest";
+import { describeHaving } from "./describe-having.ts";
 import { Spawned } from "./spawned.ts";
 import { tempDir } from "./temporary.ts";
 
 /** A `describe` that needs Python. Without it, it is skipped and says so in its name; in CI that is an error. */
 export function describeNotify(name: string, body: () => void): void {
-  if (hasPython()) {
-    describe(name, body);
-    return;
-  }
-  if (process.env.CI === "true") throw new Error("missing in CI: python3");
-  describe.skip(`${name} (skipped: no python3)`, body);
+  describeHaving(hasPython() ? [] : ["python3"], name, body);
 }
 
 export interface Told {

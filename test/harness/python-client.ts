@@ -1,17 +1,12 @@
 /** InfluxDB's own Python client (scripts/influxdb-client installs it), and what a test does without it. */
 import { execFileSync } from "node:child_process";
 import { fileURLToPath } from "node:url";
-import { describe } from "vitest";
+import { describeHaving } from "./describe-having.ts";
 import { run } from "./spawned.ts";
 
 /** A `describe` that needs it. Without it, it is skipped and says so in its name; in CI that is an error. */
 export function describePythonClient(name: string, body: () => void): void {
-  if (python() !== "") {
-    describe(name, body);
-    return;
-  }
-  if (process.env.CI === "true") throw new Error("missing in CI: the Python influxdb-client");
-  describe.skip(`${name} (skipped: no Python influxdb-client)`, body);
+  describeHaving(python() !== "" ? [] : ["Python influxdb-client"], name, body);
 }
 
 /** Runs a program that may import `influxdb_client`, to its end. */

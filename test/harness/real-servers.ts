@@ -1,7 +1,7 @@
 /** Where the real servers are (scripts/real-servers builds them), and what a test does without them. */
 import { execFileSync } from "node:child_process";
 import { fileURLToPath } from "node:url";
-import { describe } from "vitest";
+import { describeHaving } from "./describe-having.ts";
 
 export type RealServer = "influxd" | "influx" | "telegraf" | "toxiproxy" | "bad-network";
 
@@ -21,13 +21,11 @@ export function hasRealServer(name: RealServer): boolean {
  * missing; in CI that is an error.
  */
 export function describeReal(servers: readonly RealServer[], name: string, body: () => void): void {
-  const missing = servers.filter((server) => !hasRealServer(server));
-  if (missing.length === 0) {
-    describe(name, body);
-    return;
-  }
-  if (process.env.CI === "true") throw new Error(`missing in CI: ${missing.join(", ")}`);
-  describe.skip(`${name} (skipped: no ${missing.join(", no ")})`, body);
+  describeHaving(
+    servers.filter((server) => !hasRealServer(server)),
+    name,
+    body,
+  );
 }
 
 let found: ReadonlyMap<string, string> | undefined;

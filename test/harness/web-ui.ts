@@ -4,17 +4,18 @@ import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { type Browser, chromium } from "playwright-core";
-import { describe } from "vitest";
+import { describeHaving } from "./describe-having.ts";
 import { eventually } from "./eventually.ts";
 import { run, Spawned } from "./spawned.ts";
 import { freePort, tempDir } from "./temporary.ts";
 
 /** A `describe` that needs both; without them it is skipped, and says so in its name. In CI that is an error. */
 export function describeWebUi(name: string, body: () => void): void {
-  const missing = ["chromium", "syncthing"].filter((program) => !programs().has(program));
-  if (missing.length === 0) return void describe(name, body);
-  if (process.env.CI === "true") throw new Error(`missing in CI: ${missing.join(", ")}`);
-  describe.skip(`${name} (skipped: no ${missing.join(", no ")})`, body);
+  describeHaving(
+    ["chromium", "syncthing"].filter((program) => !programs().has(program)),
+    name,
+    body,
+  );
 }
 
 export class Syncthing {

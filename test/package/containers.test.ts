@@ -5,6 +5,7 @@ import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { describe, expect, it } from "vitest";
 import { parseConfig } from "../../src/config/config.ts";
+import { describeHaving } from "../harness/describe-having.ts";
 
 const root = fileURLToPath(new URL("../..", import.meta.url));
 const deploy = join(root, "deploy");
@@ -17,9 +18,7 @@ function installed(script: string): string {
 /** A `describe` that needs that. Without it, it is skipped and says so in its name; in CI that is an error. */
 function describeWith(script: string, name: string, body: (path: string) => void): void {
   const path = installed(script);
-  if (path !== "") describe(name, () => body(path));
-  else if (process.env.CI === "true") throw new Error(`missing in CI: scripts/${script}`);
-  else describe.skip(`${name} (skipped: no ${script})`, () => body(path));
+  describeHaving(path !== "" ? [] : [script], name, () => body(path));
 }
 
 describeWith("hadolint", "the Dockerfile", (hadolint) => {
