@@ -5,7 +5,7 @@
  */
 import { existsSync, writeFileSync } from "node:fs";
 import { cpus, release } from "node:os";
-import { parseArgs } from "node:util";
+import { readFlags } from "./flags.ts";
 import { Generator, writeBody } from "./load.ts";
 import { missingCulvert } from "./members.ts";
 import { allowedCores, privateBytes } from "./process-tree.ts";
@@ -42,7 +42,12 @@ const ENTRIES: Readonly<Record<string, Entry>> = {
   },
 };
 
-const flags = readFlags();
+const flags = readFlags({
+  bench: "relay",
+  help: HELP,
+  known: ENTRIES,
+  usual: Object.keys(ENTRIES),
+});
 const stage = new Stage();
 for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
   process.once(signal, () => void stage.close().finally(() => process.exit(130)));
@@ -107,41 +112,4 @@ function introduction(): string {
 ${cpus()[0]?.model ?? "unknown CPU"}, ${allowedCores().length} cores, Linux ${release()}: all processes share these cores, generator (wrk) and sink too.
 What is between inlet and outlet passes the channel's bytes on: nothing (straight), culvert's relay, haproxy in TCP mode, nginx's stream module.
 Splice CPU is user and system time of what is between; all CPU that of inlet, splice and outlet. ${flags.rounds} rounds of ${flags.seconds} s, interleaved; medians (min to max).`;
-}
-
-function readFlags() {
-  try {
-    const { values } = parseArgs({
-      options: {
-        help: { type: "boolean", short: "h" },
-        targets: { type: "string", default: Object.keys(ENTRIES).join() },
-        connections: { type: "string", default: "1,32" },
-        rounds: { type: "string", default: "5" },
-        seconds: { type: "string", default: "3" },
-        json: { type: "string" },
-      },
-    });
-    if (values.help) {
-      process.stdout.write(HELP);
-      process.exit(0);
-    }
-    const targets = values.targets.split(",");
-    const unknown = targets.find((name) => !Object.hasOwn(ENTRIES, name));
-    if (unknown !== undefined) throw new Error(`no target is called ${unknown}`);
-    return {
-      targets,
-      connections: values.connections.split(",").map(count),
-      rounds: count(values.rounds),
-      seconds: count(values.seconds),
-      json: values.json,
-    };
-  } catch (error) {
-    process.stderr.write(`relay: ${(error as Error).message}\n${HELP}`);
-    process.exit(2);
-  }
-}
-
-function count(text: string): number {
-  if (!/^[1-9]\d{0,3}$/.test(text)) throw new Error(`${text} is not a count from 1 to 9999`);
-  return Number(text);
 }

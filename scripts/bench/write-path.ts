@@ -5,9 +5,9 @@
  */
 import { writeFileSync } from "node:fs";
 import { cpus, release } from "node:os";
-import { parseArgs } from "node:util";
 import { type Certificates, makeCertificates } from "./certificates.ts";
 import { type CulvertTarget, culvertPair, missingBinary } from "./culvert.ts";
+import { readFlags } from "./flags.ts";
 import { Generator, writeBody } from "./load.ts";
 import { haproxyPair, nginxPair, stunnelPair } from "./peers.ts";
 import { allowedCores, privateBytes } from "./process-tree.ts";
@@ -60,7 +60,12 @@ const ENTRIES: Readonly<Record<string, Entry>> = {
   },
 };
 
-const flags = readFlags();
+const flags = readFlags({
+  bench: "write-path",
+  help: HELP,
+  known: ENTRIES,
+  usual: Object.keys(ENTRIES).filter((name) => name !== "culvert-placement-outlet"),
+});
 const stage = new Stage();
 let interrupted = false;
 for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
@@ -160,46 +165,4 @@ function everything(findings: Findings) {
 
 function progress(text: string): void {
   if (process.stderr.isTTY) process.stderr.write(`\r\x1b[K${text}`);
-}
-
-function readFlags() {
-  try {
-    const { values } = parseArgs({
-      options: {
-        help: { type: "boolean", short: "h" },
-        targets: {
-          type: "string",
-          default: Object.keys(ENTRIES)
-            .filter((n) => n !== "culvert-placement-outlet")
-            .join(),
-        },
-        connections: { type: "string", default: "1,32" },
-        rounds: { type: "string", default: "5" },
-        seconds: { type: "string", default: "3" },
-        json: { type: "string" },
-      },
-    });
-    if (values.help) {
-      process.stdout.write(HELP);
-      process.exit(0);
-    }
-    const targets = values.targets.split(",");
-    const unknown = targets.find((name) => !Object.hasOwn(ENTRIES, name));
-    if (unknown !== undefined) throw new Error(`no target is called ${unknown}`);
-    return {
-      targets,
-      connections: values.connections.split(",").map(count),
-      rounds: count(values.rounds),
-      seconds: count(values.seconds),
-      json: values.json,
-    };
-  } catch (error) {
-    process.stderr.write(`write-path: ${(error as Error).message}\n${HELP}`);
-    process.exit(2);
-  }
-}
-
-function count(text: string): number {
-  if (!/^[1-9]\d{0,3}$/.test(text)) throw new Error(`${text} is not a count from 1 to 9999`);
-  return Number(text);
 }
